@@ -1,0 +1,41 @@
+"""The errors that a user can cause, each one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CamError", "nearest_names"]
+
+
+class CamError(Exception):
+    """Bad input: the message says what is wrong, where, and what to do about it.
+
+    The command line prints the message as one line and exits with code 2.
+    """
+
+
+def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
+    """Say which known names a misspelt one may have meant.
+
+    Parameters
+    ----------
+    name : str
+        The name that was not found.
+    known : iterable of str
+        The names that exist.
+    count : int, optional
+        How many suggestions at most.
+
+    Returns
+    -------
+    str
+        ``"; nearest: a, b"``, or an empty string if nothing is similar.
+
+    Examples
+    --------
+    >>> nearest_names("CAM_cnv", ["CAM_conv", "prob"])
+    '; nearest: CAM_conv'
+    """
+    matches = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+    return f"; nearest: {', '.join(matches)}" if matches else ""

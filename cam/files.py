@@ -1,0 +1,87 @@
+"""Writing files so that nothing half-written stays, and hashing them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cam.errors import CamError
+
+__all__ = ["atomic_path", "sha256_of"]
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name to write to, and rename it to `path` on success.
+
+    The temporary file lies in the same folder and keeps the extension of `path`, so that writers
+    that choose a format by extension work. On an exception it is removed and `path` is untouched.
+
+    Parameters
+    ----------
+    path : path-like
+        The final name. Its folder is created if it is missing.
+
+    Yields
+    ------
+    pathlib.Path
+        An existing, empty file to write to.
+
+    Raises
+    ------
+    CamError
+        If the folder cannot be created or written to.
+
+    Examples
+    --------
+    >>> with atomic_path("scores.txt") as temporary:  # doctest: +SKIP
+    ...     temporary.write_text("0.76")
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+        )
+    except OSError as error:
+        raise CamError(f"cannot write {target}: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    str
+        The digest in lower case.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

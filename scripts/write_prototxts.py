@@ -1,0 +1,74 @@
+"""Write the original networks' prototxts and the solver from a table of their layers.
+
+The table (``nets.json``) lists name, type, bottoms, tops and parameters of every layer of the five
+deploy networks and of the GoogLeNet-CAM training network of the original release.
+
+    python scripts/write_prototxts.py ../shared/facts/nets.json models
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from google.protobuf import json_format
+
+from cam.caffenet import layer_type_name, write_prototxt
+from cam.caffeproto import message_class
+
+OLDER_STYLE = (
+    "deploy_alexnetplusCAM_imagenet.prototxt",
+    "deploy_alexnetplusCAM_places205.prototxt",
+    "deploy_vgg16CAM.prototxt",
+)
+"""The files of the original release that use ``layers`` with enum types."""
+
+SOLVER = {
+    "net": "models/train_val_googlenetCAM.prototxt",
+    "test_iter": [1000],
+    "test_interval": 3000,
+    "base_lr": 0.001,
+    "lr_policy": "step",
+    "gamma": 0.1,
+    "stepsize": 40000,
+    "display": 40,
+    "average_loss": 40,
+    "max_iter": 160000,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "snapshot": 10000,
+    "snapshot_prefix": "models/imagenet_googlenetCAM_train",
+    "solver_mode": "GPU",
+}
+
+
+def network_message(facts: dict[str, Any], older_style: bool) -> Any:
+    """Return a ``NetParameter`` with the layers that a table lists."""
+    net = message_class("NetParameter")(name=facts["name"], input=facts["input"])
+    net.input_dim.extend(facts["input_dim"])
+    if facts["force_backward"]:
+        net.force_backward = True
+    v1_types = message_class("V1LayerParameter").LayerType
+    enum_names = {layer_type_name(name): name for name in v1_types.keys()}  # noqa: SIM118
+    for layer in facts["layers"]:
+        fields = dict(layer)
+        if older_style:
+            fields["type"] = enum_names[layer["type"]]
+        json_format.ParseDict(fields, net.layers.add() if older_style else net.layer.add())
+    return net
+
+
+@click.command(help=__doc__)
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def main(table: Path, folder: Path) -> None:
+    for name, facts in json.loads(table.read_text(encoding="utf-8")).items():
+        write_prototxt(folder / name, network_message(facts, name in OLDER_STYLE))
+    solver = json_format.ParseDict(SOLVER, message_class("SolverParameter")())
+    write_prototxt(folder / "solver_googlenetCAM.prototxt", solver)
+
+
+if __name__ == "__main__":
+    main()
