@@ -106,7 +106,10 @@ def convert(torch_net: Any) -> CaffeModel:
     """Return the PyTorch network as a Caffe network with its weights."""
     writer = NetWriter()
     writer.net.layer.add(
-        name="data", type="Input", top=["data"], input_param={"shape": [{"dim": [1, 3, CROP, CROP]}]}
+        name="data",
+        type="Input",
+        top=["data"],
+        input_param={"shape": [{"dim": [1, 3, CROP, CROP]}]},
     )
     writer.convolution("stem", torch_net._conv_stem, torch_net._bn0)
     writer.relu6("stem")
@@ -169,7 +172,9 @@ def score_differences(
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("photographs", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
+@click.argument(
+    "photographs", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True
+)
 def main(folder: Path, photographs: tuple[Path, ...]) -> None:
     torch_net = load_torch_net()
     model = convert(torch_net)

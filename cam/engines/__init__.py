@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Engine", "Forward"]
+from cam.caffenet import Blobs
+from cam.errors import CamError, nearest_names
+from cam.network import Head, Network
+
+__all__ = ["ENGINES", "Engine", "Forward", "open_engine"]
+
+ENGINES = ("auto", "openvino", "caffe")
 
 Array = NDArray[np.float32]
 
@@ -64,4 +73,51 @@ class Engine(Protocol):
         cam.errors.CamError
             If the batch is not of the network's size.
         """
-        ...
+
+
+def open_engine(
+    choice: str,
+    network: Network,
+    weights: Mapping[str, Blobs],
+    head: Head,
+    caffemodel: Path,
+    threads: int | None = None,
+) -> Engine:
+    """Start an engine on a network.
+
+    Parameters
+    ----------
+    choice : str
+        ``"openvino"``; ``"caffe"``, with ``":cpu"`` or ``":gpu:N"`` behind it to name a device;
+        or ``"auto"``, which takes Caffe where pycaffe is installed.
+    network, weights, head
+        The network, its weights and its CAM head.
+    caffemodel : pathlib.Path
+        The file that the weights come from, which Caffe reads by itself.
+    threads : int, optional
+        How many threads a forward pass may use; the engine's choice if not given.
+
+    Returns
+    -------
+    Engine
+        The engine.
+
+    Raises
+    ------
+    CamError
+        If there is no such engine, or it is not installed.
+    """
+    name, _, device = choice.partition(":")
+    if name not in ENGINES:
+        raise CamError(f"no engine {choice!r}{nearest_names(name, ENGINES)}; there are {ENGINES}")
+    if name == "auto":
+        name = "caffe" if find_spec("caffe") is not None else "openvino"
+    if name == "caffe":
+        from cam.engines.pycaffe import PycaffeEngine
+
+        return PycaffeEngine(network, head, caffemodel, device or None, threads)
+    if device.lower() not in ("", "cpu"):
+        raise CamError(f"the openvino engine runs on the CPU, not on {device!r}")
+    from cam.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(network, weights, head, threads)

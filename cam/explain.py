@@ -1,0 +1,485 @@
+"""The pipeline: a picture in, its class activation maps out.
+
+Data flows one way: picture, crops, network, maps, heat maps, overlays. `load` puts a network and an
+engine together; `CamModel.explain` runs the pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cam import zoo
+from cam.coloring import montage
+from cam.engines import Engine, Forward, open_engine
+from cam.errors import CamError
+from cam.files import atomic_path, sha256_of
+from cam.images import Picture, PictureSource, read_picture, write_picture
+from cam.mapping import return_cam_map
+from cam.network import find_head, load_network, load_weights
+from cam.styles import Prepared, Style, get_style
+
+__all__ = ["CamModel", "Explanation", "load", "load_files"]
+
+CAPTION_HEIGHT = 44
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the network saw in one picture: its top classes and where the evidence for each lies.
+
+    T is the number of top classes, C the number of all classes.
+
+    Attributes
+    ----------
+    frame : numpy.ndarray
+        uint8 (256, 256, 3) BGR: the resized picture, on which heat maps and overlays lie.
+    scores : numpy.ndarray
+        float32 (C,): probabilities of all classes, the mean over the crops.
+    indices : numpy.ndarray
+        int (T,): the top classes, best first, counted from 0.
+    names : tuple of str
+        Their names.
+    maps : numpy.ndarray
+        float32 (crops, T, h, w): the raw class activation maps of each crop.
+    forward : cam.engines.Forward
+        What the network gave: last conv activations (crops, K, h, w), scores (crops, C).
+    crop : int
+        Rows and columns of a crop.
+    style : cam.styles.Style
+        How crops, maps and colours are made.
+    record : dict
+        Model, engine, device, style and versions, for the record.
+    """
+
+    frame: Picture
+    scores: NDArray[np.float32]
+    indices: NDArray[np.intp]
+    names: tuple[str, ...]
+    maps: NDArray[np.float32]
+    forward: Forward
+    crop: int
+    style: Style
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities of the top classes, float32 (T,)."""
+        return self.scores[self.indices]
+
+    @cached_property
+    def merged(self) -> NDArray[Any]:
+        """Maps of the whole picture before they are normalised, (T, 256, 256)."""
+        return self.style.merge(self.maps, self.crop)
+
+    @cached_property
+    def heat_maps(self) -> NDArray[np.float64]:
+        """Maps of the whole picture, each stretched to [0, 1], float64 (T, 256, 256)."""
+        return np.stack([self.style.normalize(merged) for merged in self.merged])
+
+    def heat_picture(self, k: int) -> Picture:
+        """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR."""
+        return self.style.heat_picture(self.heat_maps[k])
+
+    def overlay(self, k: int) -> Picture:
+        """Return the picture with the heat map of the class of rank `k` over it.
+
+        Parameters
+        ----------
+        k : int
+            Rank of the class, 0 being the best.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (256, 256, 3) BGR: 0.2 · picture + 0.7 · heat, in the style's arithmetic.
+        """
+        return _to_uint8(self.style.overlay(self.frame, self.heat_maps[k]))
+
+    def montage(self, captions: bool = False) -> Picture:
+        """Return the picture and the overlays side by side.
+
+        Parameters
+        ----------
+        captions : bool, optional
+            Put rank, probability and class name under each; without, the picture is the
+            original's `result.jpg`.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (256 or more, W, 3) BGR with 8 white columns between the pictures.
+        """
+        pictures = [self.frame, *(self.overlay(k) for k in range(len(self.indices)))]
+        if captions:
+            texts = [("input", f"{self.record.get('model', '')}")]
+            texts += [
+                (f"{k + 1}: {probability:.3f}", _short_name(name))
+                for k, (name, probability) in enumerate(
+                    zip(self.names, self.probabilities, strict=True)
+                )
+            ]
+            pictures = [_captioned(p, t) for p, t in zip(pictures, texts, strict=True)]
+        return montage(pictures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return classes, probabilities and the record, ready for JSON."""
+        top = [
+            {"rank": k + 1, "index": int(index), "name": name, "probability": float(probability)}
+            for k, (index, name, probability) in enumerate(
+                zip(self.indices, self.names, self.probabilities, strict=True)
+            )
+        ]
+        return {"top": top, "index_base": 0, "record": dict(self.record)}
+
+    def to_npz(self, path: str | os.PathLike[str]) -> None:
+        """Write indices, names, probabilities, scores, maps and heat maps as a NumPy archive.
+
+        Parameters
+        ----------
+        path : path-like
+            The ``.npz`` file to write. It holds plain arrays only and loads without pickle.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                indices=self.indices,
+                names=np.array(self.names),
+                probabilities=self.probabilities,
+                scores=self.scores,
+                maps=self.maps,
+                heat_maps=self.heat_maps.astype(np.float32),
+            )
+
+    def to_mat(self, path: str | os.PathLike[str]) -> None:
+        """Write activations and scores as the original's pre-extracted features.
+
+        Parameters
+        ----------
+        path : path-like
+            The ``.mat`` file to write, with ``activation_lastconv`` (w, h, K, crops) and
+            ``scores`` (C, crops), which the original's `demo.m` loads with ``online = 0``.
+        """
+        from cam.matfiles import save_features
+
+        save_features(path, self.forward.activations, self.forward.scores)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the montage, each class's heat map and overlay, the arrays and a summary.
+
+        Parameters
+        ----------
+        folder : path-like
+            The folder to write to; it is created if it is missing.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files written: ``montage.png``, ``top1_NAME_heat.png`` and
+            ``top1_NAME_overlay.png`` and so on, ``maps.npz`` and ``result.json``; in the ten-crop
+            style the original's ``result.jpg`` as well.
+        """
+        target = Path(folder)
+        pictures = {"montage.png": self.montage(captions=True)}
+        if self.style.name == "matlab":
+            pictures["result.jpg"] = self.montage()
+        for k, name in enumerate(self.names):
+            stem = f"top{k + 1}_{_file_name(name)}"
+            pictures[f"{stem}_heat.png"] = self.heat_picture(k)
+            pictures[f"{stem}_overlay.png"] = self.overlay(k)
+        for name, picture in pictures.items():
+            write_picture(target / name, picture)
+        self.to_npz(target / "maps.npz")
+        with atomic_path(target / "result.json") as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        return [target / name for name in (*pictures, "maps.npz", "result.json")]
+
+
+class CamModel:
+    """A network with its engine, ready to explain pictures.
+
+    Attributes
+    ----------
+    name : str
+        The model's name, or its prototxt's.
+    engine : cam.engines.Engine
+        What runs it.
+    crop : int
+        Rows and columns of the network's input.
+    preprocessing : cam.zoo.Preprocessing
+        How pixels become input.
+    class_names : tuple of str
+        The names of the classes, in the network's order.
+    record : dict
+        Files, hashes, engine and versions, for the record.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        crop: int,
+        preprocessing: zoo.Preprocessing,
+        class_names: Sequence[str],
+        record: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.engine = engine
+        self.crop = crop
+        self.preprocessing = preprocessing
+        self.class_names = tuple(class_names)
+        self.record = record
+
+    def explain(
+        self,
+        image: PictureSource,
+        top: int = 5,
+        style: str = "pycaffe",
+        placement: str = "stretch",
+    ) -> Explanation:
+        """Return the class activation maps of one picture's top classes.
+
+        Parameters
+        ----------
+        image : path-like, numpy.ndarray or PIL.Image.Image
+            The picture; see `cam.images.read_picture`. Arrays are BGR, as OpenCV's.
+        top : int, optional
+            How many classes.
+        style : {"pycaffe", "matlab"}, optional
+            One center crop as the pycaffe port, or ten crops as the original.
+        placement : {"stretch", "crop"}, optional
+            For the pycaffe style: the map over the whole picture as the port lays it, or on the
+            center crop where it belongs.
+
+        Returns
+        -------
+        Explanation
+            The classes and their maps.
+
+        Raises
+        ------
+        CamError
+            If the picture cannot be read, or an argument is out of range.
+        """
+        (explanation,) = self.explain_many([image], top, style, placement, batch_size=1)
+        return explanation
+
+    def explain_many(
+        self,
+        images: Iterable[PictureSource],
+        top: int = 5,
+        style: str = "pycaffe",
+        placement: str = "stretch",
+        batch_size: int = 8,
+    ) -> Iterator[Explanation]:
+        """Yield the class activation maps of many pictures, in their order.
+
+        Parameters
+        ----------
+        images : iterable
+            Pictures as for `explain`; they are read as they are needed.
+        top, style, placement
+            As for `explain`.
+        batch_size : int, optional
+            How many pictures go through the network at once.
+
+        Yields
+        ------
+        Explanation
+            One for each picture.
+        """
+        chosen = get_style(style, placement)
+        classes = len(self.class_names)
+        if not 1 <= top <= classes:
+            raise CamError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+        if batch_size < 1:
+            raise CamError(f"a batch of {batch_size} pictures; it must be 1 or more")
+        pictures = iter(images)
+        while batch := list(islice(pictures, batch_size)):
+            prepared = [
+                chosen.prepare(read_picture(image), self.crop, self.preprocessing)
+                for image in batch
+            ]
+            yield from self._explain_batch(prepared, top, chosen)
+
+    def _explain_batch(
+        self, prepared: Sequence[Prepared], top: int, style: Style
+    ) -> Iterator[Explanation]:
+        if len(prepared) == 1:
+            batch = prepared[0].batch
+        else:
+            batch = np.concatenate([p.batch for p in prepared])
+        forward = self.engine.forward(batch)
+        for i, picture in enumerate(prepared):
+            crops = slice(i * style.crops, (i + 1) * style.crops)
+            of_picture = Forward(forward.activations[crops], forward.scores[crops])
+            scores = of_picture.scores.mean(axis=0)
+            indices = style.class_order(scores)[:top]
+            yield Explanation(
+                frame=picture.frame,
+                scores=scores,
+                indices=indices,
+                names=tuple(self.class_names[index] for index in indices),
+                maps=return_cam_map(of_picture.activations, self.engine.class_weights[indices]),
+                forward=of_picture,
+                crop=self.crop,
+                style=style,
+                record={**self.record, "style": style.name, **_placement_record(style)},
+            )
+
+
+def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = None) -> CamModel:
+    """Load a model of the table.
+
+    Parameters
+    ----------
+    name : str, optional
+        Its name, ``"googlenet"`` for example; the embedded model if not given.
+    engine : {"auto", "openvino", "caffe"}, optional
+        What runs it: Caffe where pycaffe is installed and OpenVINO otherwise, or one of them.
+        ``"caffe:cpu"`` and ``"caffe:gpu:0"`` name a device.
+    threads : int, optional
+        How many threads a forward pass may use; the engine's choice if not given.
+
+    Returns
+    -------
+    CamModel
+        The model, ready to explain pictures.
+
+    Raises
+    ------
+    CamError
+        If there is no such model or engine, or the weights are missing or do not fit.
+
+    Examples
+    --------
+    >>> model = load("efficientnet-lite0", engine="openvino")
+    >>> model.engine.class_weights.shape
+    (1000, 1280)
+    """
+    info = zoo.get(name)
+    return load_files(
+        zoo.models_folder() / info.prototxt,
+        zoo.find_weights(info),
+        last_conv=info.last_conv,
+        class_layer=info.class_layer,
+        preprocessing=info.preprocessing,
+        class_names=zoo.class_names(info.categories),
+        name=info.name,
+        engine=engine,
+        threads=threads,
+    )
+
+
+def load_files(
+    prototxt: str | os.PathLike[str],
+    caffemodel: str | os.PathLike[str],
+    *,
+    last_conv: str | None = None,
+    class_layer: str | None = None,
+    preprocessing: zoo.Preprocessing = zoo.ILSVRC_2012_MEAN,
+    class_names: Sequence[str] | None = None,
+    name: str | None = None,
+    engine: str = "auto",
+    threads: int | None = None,
+) -> CamModel:
+    """Load any Caffe network with global pooling and one inner product at its end.
+
+    Parameters
+    ----------
+    prototxt, caffemodel : path-like
+        The deploy network and its weights.
+    last_conv, class_layer : str, optional
+        The blob and the layer that make the maps; found from the graph if not given.
+    preprocessing : cam.zoo.Preprocessing, optional
+        How pixels become input; Caffe's ImageNet mean if not given.
+    class_names : sequence of str, optional
+        One name for each class; the ImageNet names for a network of 1000 classes, the Places
+        names for one of 205, numbers otherwise.
+    name : str, optional
+        What to call the model; the prototxt's file name if not given.
+    engine, threads
+        As for `load`.
+
+    Returns
+    -------
+    CamModel
+        The model, ready to explain pictures.
+
+    Raises
+    ------
+    CamError
+        If a file cannot be read, the two do not fit, or the network has no head for CAM.
+    """
+    network = load_network(prototxt)
+    head = find_head(network, last_conv, class_layer)
+    rows, columns = network.input_shape[2:]
+    if rows != columns or rows > 256 or network.input_shape[1] != 3:
+        raise CamError(
+            f"{prototxt}: an input of {network.input_shape[1:]}; square crops of up to 256 pixels "
+            "with 3 channels are supported"
+        )
+    weights = load_weights(network, caffemodel)
+    classes = network.weight_shapes[head.class_layer][0][0]
+    names = _default_names(classes) if class_names is None else tuple(class_names)
+    if len(names) != classes:
+        raise CamError(f"{len(names)} class names for the {classes} classes of {prototxt}")
+    running = open_engine(engine, network, weights, head, Path(caffemodel), threads)
+    record = {
+        "model": name or Path(prototxt).stem,
+        "prototxt": Path(prototxt).name,
+        "caffemodel": Path(caffemodel).name,
+        "caffemodel_sha256": sha256_of(caffemodel),
+        "last_conv": head.last_conv,
+        "class_layer": head.class_layer,
+        "engine": running.name,
+        "device": running.device,
+    }
+    return CamModel(record["model"], running, rows, preprocessing, names, record)
+
+
+def _default_names(classes: int) -> tuple[str, ...]:
+    files = {1000: "categories1000.txt", 205: "categories_places205.txt"}
+    if classes in files:
+        return zoo.class_names(files[classes])
+    return tuple(f"class {index}" for index in range(classes))
+
+
+def _placement_record(style: Style) -> dict[str, str]:
+    placement = getattr(style, "placement", None)
+    return {} if placement is None else {"placement": placement}
+
+
+def _to_uint8(values: NDArray[np.float64]) -> Picture:
+    return np.asarray(np.round(values * 255), np.uint8)
+
+
+def _short_name(name: str) -> str:
+    return name.split(",")[0]
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", _short_name(name)).strip("_")
+
+
+def _captioned(picture: Picture, lines: tuple[str, str]) -> Picture:
+    """Return a picture with two lines of text under it, each as large as fits the width."""
+    strip = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 255, np.uint8)
+    for text, baseline in zip(lines, (17, 37), strict=True):
+        (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        scale = 0.5 * min(1.0, (picture.shape[1] - 8) / max(width, 1))
+        cv2.putText(
+            strip, text, (4, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
+        )
+    return np.concatenate([picture, strip])

@@ -1,0 +1,190 @@
+"""Reading pictures and cutting the network's input out of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cam.errors import CamError
+from cam.files import atomic_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["FRAME", "Picture", "PictureSource", "center_crop", "read_picture", "write_picture"]
+
+Picture = NDArray[np.uint8]
+PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]
+
+FRAME = 256
+"""Rows and columns that every picture is resized to before it is cropped."""
+
+MAX_FILE_BYTES = 512 * 2**20
+
+
+def read_picture(source: PictureSource) -> Picture:
+    """Return a picture as OpenCV's `imread` gives it.
+
+    Parameters
+    ----------
+    source : path-like, numpy.ndarray or PIL.Image.Image
+        A file in any format that OpenCV reads; an array, (H, W), (H, W, 1), (H, W, 3) in BGR order
+        or (H, W, 4) in BGRA order, of uint8, uint16 or floating-point numbers in [0, 1]; or a
+        Pillow image.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (H, W, 3) in BGR order. Grey pictures are repeated over the channels, an alpha
+        channel is dropped, 16-bit values are scaled to 8 bits, and pictures with an EXIF
+        orientation are turned upright.
+
+    Raises
+    ------
+    CamError
+        If the picture is missing, empty, truncated or not a picture.
+
+    Examples
+    --------
+    >>> read_picture(np.zeros((4, 6), dtype=np.uint8)).shape
+    (4, 6, 3)
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if hasattr(source, "getexif"):
+        return _from_pillow(source)
+    return _from_file(Path(source))
+
+
+def _from_file(path: Path) -> Picture:
+    try:
+        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+            raise CamError(f"{path}: over {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CamError(f"cannot read {path}: {error.strerror}") from error
+    if not data:
+        raise CamError(f"{path}: the file is empty")
+    if _is_cut_off(data):
+        raise CamError(f"{path}: the picture is truncated")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise CamError(f"{path}: OpenCV cannot decode the picture ({error.err})") from error
+    if picture is None:
+        raise CamError(f"{path}: not a picture in a format that OpenCV reads, or a damaged one")
+    return np.asarray(picture, np.uint8)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Tell whether a JPEG or PNG file ends too early, which decoders hide behind grey areas."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return b"IEND" not in data
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[_first_scan(data) :]
+    return False
+
+
+def _first_scan(data: bytes) -> int:
+    """Return where a JPEG's pixels begin, behind its headers and any thumbnail in them."""
+    start_of_scan, position = 0xDA, 2
+    while (
+        position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != start_of_scan
+    ):
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position
+
+
+def _from_pillow(image: Any) -> Picture:
+    from PIL import ImageOps
+
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):
+            return _from_array(np.asarray(upright, np.uint16))
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"), np.uint8)[:, :, ::-1])
+    except (OSError, ValueError) as error:
+        raise CamError(f"Pillow cannot decode the picture: {error}") from error
+
+
+def _from_array(array: NDArray[Any]) -> Picture:
+    if (
+        array.ndim not in (2, 3)
+        or 0 in array.shape
+        or (array.ndim == 3 and array.shape[2] not in (1, 3, 4))
+    ):
+        raise CamError(
+            f"an array of shape {array.shape} is not a picture; (H, W) and (H, W, 1, 3 or 4) are"
+        )
+    pixels = _to_uint8(array)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.ascontiguousarray(np.broadcast_to(np.atleast_3d(pixels), (*pixels.shape[:2], 3)))
+    return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def _to_uint8(array: NDArray[Any]) -> Picture:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return np.asarray(array >> 8, np.uint8)
+    if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
+        return np.round(array * 255).astype(np.uint8)
+    raise CamError(
+        f"an array of {array.dtype} with values {array.min()} to {array.max()} is not a picture; "
+        "uint8, uint16 and floating-point numbers in [0, 1] are"
+    )
+
+
+def center_crop(frame: Picture, crop: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the port's center crop.
+
+    Parameters
+    ----------
+    frame : numpy.ndarray
+        (H, W, ...) picture.
+    crop : int
+        Rows and columns of the crop.
+
+    Returns
+    -------
+    tuple of slice
+        ``center ± crop / 2``, cut to whole numbers (`py_demo.py` of gcucurull/CAM-Python).
+
+    Examples
+    --------
+    >>> center_crop(np.zeros((256, 256, 3), np.uint8), 227)
+    (slice(14, 241, None), slice(14, 241, None))
+    """
+    rows, columns = (
+        slice(int(size / 2 - crop / 2), int(size / 2 + crop / 2)) for size in frame.shape[:2]
+    )
+    return rows, columns
+
+
+def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
+    """Write a BGR picture in the format that the file's extension names.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write; it appears complete or not at all.
+    picture : numpy.ndarray
+        uint8 (H, W, 3) in BGR order.
+
+    Raises
+    ------
+    CamError
+        If OpenCV does not write the format, or the file cannot be written.
+    """
+    extension = Path(path).suffix
+    try:
+        _, encoded = cv2.imencode(extension, picture)
+    except cv2.error as error:
+        raise CamError(f"cannot write {path}: OpenCV does not write {extension!r} files") from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())

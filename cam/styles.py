@@ -1,0 +1,218 @@
+"""The two published ways from a picture to its overlays: the pycaffe port's and the original's.
+
+A style says how crops are cut out of a picture, how the maps of the crops become one heat map of
+the picture, and how that is coloured and laid over it. The steps are numbered as in the methods
+page of the documentation (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cam.coloring import (
+    HEAT_SHARE,
+    PICTURE_SHARE,
+    im2double,
+    matlab_heat_picture,
+    py_map2jpg,
+)
+from cam.errors import CamError, nearest_names
+from cam.images import FRAME, Picture, center_crop
+from cam.mapping import enlarge_maps, merge_ten_crop, ten_crop_positions
+from cam.matlab import imresize, mat2gray
+from cam.zoo import Preprocessing
+
+__all__ = ["PLACEMENTS", "STYLES", "MatlabStyle", "Prepared", "PycaffeStyle", "Style", "get_style"]
+
+PLACEMENTS = ("stretch", "crop")
+"""How the map of the center crop lies on the picture: over all of it, or where the crop was."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture ready for the network.
+
+    Attributes
+    ----------
+    frame : numpy.ndarray
+        uint8 (256, 256, 3) BGR: the resized picture, on which the overlays lie.
+    batch : numpy.ndarray
+        float32 (crops, 3, crop, crop): the network's input.
+    """
+
+    frame: Picture
+    batch: NDArray[np.float32]
+
+
+class Style(Protocol):
+    """One way from a picture to its overlays."""
+
+    @property
+    def name(self) -> str:
+        """The style's name."""
+
+    @property
+    def crops(self) -> int:
+        """How many crops of a picture go through the network."""
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Resize a picture and cut the network's input out of it."""
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return the classes by descending score, for scores of shape (C,)."""
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[Any]:
+        """Make maps of the whole picture (T, 256, 256) from the crops' (crops, T, h, w)."""
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Stretch one map of the whole picture to [0, 1]."""
+
+    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
+        """Color a heat map: uint8 BGR."""
+
+    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Lay a heat map over the picture: BGR in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class PycaffeStyle:
+    """One center crop, as `py_demo.py` of gcucurull/CAM-Python.
+
+    Attributes
+    ----------
+    placement : {"stretch", "crop"}
+        ``"stretch"`` lays the map of the center crop over the whole picture, as the port does
+        although it belongs to the crop only; ``"crop"`` lays it where the crop was, with the
+        lowest colour around it, of which the network has seen nothing.
+    """
+
+    placement: str = "stretch"
+    name: str = "pycaffe"
+    crops: int = 1
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
+        frame = np.asarray(cv2.resize(picture, (FRAME, FRAME)), np.uint8)
+        pixels = frame[center_crop(frame, crop)].transpose(2, 0, 1)
+        if preprocessing.channels == "RGB":
+            pixels = pixels[::-1]
+        # In double, as Caffe's Transformer subtracts its double mean from a single picture.
+        centered = pixels - np.array(preprocessing.mean)[:, np.newaxis, np.newaxis]
+        return Prepared(frame, (centered * preprocessing.scale).astype(np.float32)[np.newaxis])
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Do step 4: ascending order read backwards."""
+        return np.argsort(scores)[::-1]
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float64]:
+        """Do step 6: bilinear enlargement; outside the crop, if it is placed there, the minimum."""
+        size = FRAME if self.placement == "stretch" else crop
+        before = (FRAME - size) // 2
+        merged = np.empty((maps.shape[1], FRAME, FRAME))
+        for picture_map, crop_map in zip(merged, maps[0].astype(np.float64), strict=True):
+            enlarged = cv2.resize(crop_map, (size, size))
+            picture_map[:] = enlarged.min()
+            picture_map[before : before + size, before : before + size] = enlarged
+        return merged
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Do the first half of step 7: minimum to 0, maximum to 1."""
+        return im2double(merged)
+
+    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
+        """Do the second half of step 7: OpenCV's JET."""
+        return py_map2jpg(heat_map, None, "jet")
+
+    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Do step 8: 0.2 · picture + 0.7 · heat, each stretched to [0, 1] by its own extremes."""
+        heat = self.heat_picture(heat_map)
+        return PICTURE_SHARE * im2double(frame) + HEAT_SHARE * im2double(heat)
+
+
+@dataclass(frozen=True)
+class MatlabStyle:
+    """Ten crops, as `demo.m` of the original."""
+
+    name: str = "matlab"
+    crops: int = 10
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
+        frame = imresize(picture, (FRAME, FRAME))
+        pixels = frame.transpose(2, 0, 1)
+        if preprocessing.channels == "RGB":
+            pixels = pixels[::-1]
+        mean = preprocessing.mean_picture()
+        centered = (pixels.astype(np.float32) - mean) * np.float32(preprocessing.scale)
+        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        for pixels_of_crop, (row, column, mirrored) in zip(
+            batch, ten_crop_positions(crop, FRAME), strict=True
+        ):
+            cut = centered[:, row : row + crop, column : column + crop]
+            pixels_of_crop[:] = cut[:, :, ::-1] if mirrored else cut
+        return Prepared(frame, batch)
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Do step 4: descending, equal scores in the order of their classes."""
+        return np.argsort(-scores, kind="stable")
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float32]:
+        """Do steps 5 and 6: bicubic enlargement of each crop's map, and `mergeTenCrop`."""
+        return merge_ten_crop(enlarge_maps(maps, crop), crop, FRAME)
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Do the first half of step 7: `mat2gray`."""
+        return mat2gray(merged)
+
+    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
+        """Do the second half of step 7: MATLAB's `jet(256)`."""
+        return _to_picture(matlab_heat_picture(heat_map, (0.0, 1.0))[:, :, ::-1])
+
+    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Do step 8: 0.2 · picture + 0.7 · heat, the picture divided by 255."""
+        heat = matlab_heat_picture(heat_map, (0.0, 1.0))[:, :, ::-1]
+        return PICTURE_SHARE * (frame / 255.0) + HEAT_SHARE * heat
+
+
+def _to_picture(values: NDArray[np.float64]) -> Picture:
+    return np.asarray(np.round(values * 255), np.uint8)
+
+
+def get_style(name: str, placement: str = "stretch") -> Style:
+    """Return a style by its name.
+
+    Parameters
+    ----------
+    name : {"pycaffe", "matlab"}
+        The style.
+    placement : {"stretch", "crop"}, optional
+        For the pycaffe style, see `PycaffeStyle`; the matlab style has the first one only,
+        since its merged crops cover the whole picture.
+
+    Returns
+    -------
+    Style
+        The style.
+
+    Raises
+    ------
+    CamError
+        If there is no such style or placement, or they do not go together.
+    """
+    if name not in STYLES:
+        raise CamError(f"no style {name!r}{nearest_names(name, STYLES)}; there are {list(STYLES)}")
+    if placement not in PLACEMENTS:
+        raise CamError(f"no placement {placement!r}; there are {list(PLACEMENTS)}")
+    if name == "pycaffe":
+        return PycaffeStyle(placement)
+    if placement != PLACEMENTS[0]:
+        raise CamError(f"style {name!r} covers the whole picture; placement is for pycaffe")
+    return MatlabStyle()
+
+
+STYLES = ("pycaffe", "matlab")
