@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from cam.errors import CamError
 from cam.files import atomic_path
 from cam.localize import ORIGINAL_THRESHOLDS, Box, original_boxes, read_boxes, read_heatmap
+from cam.matfiles import read_mat
 
 __all__ = [
     "MAX_GUESSES",
@@ -71,7 +71,6 @@ _WNID = re.compile(r"n\d{8}")
 
 _XML_LIMIT = 1 << 20
 _TEXT_LIMIT = 1 << 28
-_MAT_LIMIT = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class GroundTruth:
     box_labels : ndarray of int64, shape (B,)
         The ILSVRC id of each box.
     box_pictures : ndarray of int64, shape (B,)
-        The index into `names` of each box.
+        The index into `names` of each box, ascending.
     blacklisted : ndarray of bool, shape (N,)
         The pictures that the localization error leaves out.
     """
@@ -134,13 +133,14 @@ class GroundTruth:
         chosen = np.array([positions[stem] for stem in stems], dtype=np.int64)
         new_index = np.full(len(self), -1, dtype=np.int64)
         new_index[chosen] = np.arange(len(chosen))
-        kept = new_index[self.box_pictures] >= 0
+        pictures = new_index[self.box_pictures]
+        kept = np.argsort(pictures, kind="stable")[np.count_nonzero(pictures < 0) :]
         return GroundTruth(
             names=tuple(stems),
             labels=self.labels[chosen],
             boxes=self.boxes[kept],
             box_labels=self.box_labels[kept],
-            box_pictures=new_index[self.box_pictures[kept]],
+            box_pictures=pictures[kept],
             blacklisted=self.blacklisted[chosen],
         )
 
@@ -730,8 +730,8 @@ def _read_annotation(
 
 
 def _read_cached_annotations(file: Path) -> GroundTruth:
-    records = _read_mat(file).get("rec")
-    if records is None or records.dtype.names != ("objects",) or records.size == 0:
+    records = _read_variable(file, "rec")
+    if records.dtype.names != ("objects",) or records.size == 0:
         raise CamError(f"{file} is not the devkit's cache of annotations: no rec(1..N).objects")
     names = [f"ILSVRC2012_val_{number:08d}" for number in range(1, records.size + 1)]
     return _assemble(
@@ -754,25 +754,27 @@ def _cached_objects(file: Path, record: NDArray[Any]) -> tuple[list[int], list[l
 
 
 def _read_meta_mat(file: Path) -> dict[str, int]:
-    synsets = _read_mat(file, squeeze_me=True).get("synsets")
-    fields = synsets.dtype.names or () if synsets is not None else ()
+    synsets = _read_variable(file, "synsets")
+    fields = synsets.dtype.names or ()
     id_field = next((field for field in fields if _ID_FIELD.fullmatch(field)), None)
-    if synsets is None or id_field is None or "WNID" not in fields:
+    if id_field is None or "WNID" not in fields:
         raise CamError(
-            f"{file} is not the devkit's meta file: no synsets with WNID and ILSVRC2012_ID or "
-            "ILSVRC2014_ID"
+            f"{file} is not the devkit's meta file: its synsets have no WNID, or neither "
+            "ILSVRC2012_ID nor ILSVRC2014_ID"
         )
-    synsets = np.atleast_1d(synsets)
-    return {
-        str(wnid): int(number)
-        for wnid, number in zip(synsets["WNID"], synsets[id_field], strict=True)
-    }
+    try:
+        return {
+            str(wnid.item()): int(number.item())
+            for wnid, number in zip(synsets["WNID"].ravel(), synsets[id_field].ravel(), strict=True)
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CamError(f"{file}: a synset has no WNID and {id_field}") from error
 
 
 def _top_labels(file: Path, class_labels: IntArray) -> IntArray:
-    order = _read_mat(file).get("IDX_category")
-    if order is None or order.size < MAX_GUESSES:
-        raise CamError(f"{file} holds no IDX_category with the top {MAX_GUESSES} classes")
+    order = _read_variable(file, "IDX_category")
+    if order.dtype.kind not in "iuf" or order.size < MAX_GUESSES:
+        raise CamError(f"{file}: IDX_category does not hold the top {MAX_GUESSES} classes")
     indices = order.ravel()[:MAX_GUESSES].astype(np.int64) - 1
     if indices.min() < 0 or indices.max() >= len(class_labels):
         raise CamError(f"{file}: IDX_category is not within 1 to {len(class_labels)}")
@@ -835,20 +837,8 @@ def _read_text(file: Path, limit: int = _TEXT_LIMIT) -> str:
         raise CamError(f"{file} is not a text file in UTF-8") from error
 
 
-def _read_mat(file: Path, squeeze_me: bool = False) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        if file.stat().st_size > _MAT_LIMIT:
-            raise CamError(
-                f"{file} is over {_MAT_LIMIT >> 20} MiB, too large for what it should be"
-            )
-        content: dict[str, NDArray[Any]] = loadmat(str(file), squeeze_me=squeeze_me)
-    except OSError as error:
-        raise CamError(f"cannot read {file}: {error.strerror or error}") from error
-    except NotImplementedError as error:
-        raise CamError(f"{file} is a MATLAB 7.3 file; save it with -v7") from error
-    except (MatReadError, zlib.error, ValueError, TypeError, LookupError, EOFError) as error:
-        raise CamError(f"{file} is not a MATLAB file: {error}") from error
-    return content
+def _read_variable(file: Path, name: str) -> NDArray[Any]:
+    value = read_mat(file, [name])[name]
+    if not isinstance(value, np.ndarray):
+        raise CamError(f"{file}: {name} is text")
+    return value

@@ -44,6 +44,7 @@ _HDF5_OFFSETS = (512, 0, 1024, 2048)
 _MOST_ELEMENTS_PER_BYTE = 1032
 _MATRIX, _COMPRESSED = 14, 15
 _ELEMENT_KINDS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, _MATRIX, _COMPRESSED, 16, 17, 18}
+_STORED_SMALLER = {"double": np.float64, "single": np.float32, "logical": np.bool_}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
@@ -367,16 +368,26 @@ def _read_version5(source: Path, choose: Chooser) -> dict[str, MatValue]:
     from scipy.io import loadmat, whosmat
 
     _check_elements(source)
-    shapes = {name: shape for name, shape, _ in whosmat(source, appendmat=False)}
-    names = choose(list(shapes))
+    held = {name: (shape, kind) for name, shape, kind in whosmat(source, appendmat=False)}
+    names = choose(list(held))
     for name in names:
-        _check_size(source, name, shapes[name])
-    loaded = loadmat(source, variable_names=names, mat_dtype=True, appendmat=False)
-    return {name: _plain(loaded[name]) for name in names}
+        _check_size(source, name, held[name][0])
+    loaded = loadmat(source, variable_names=names, appendmat=False)
+    return {name: _as_class(_plain(loaded[name]), held[name][1]) for name in names}
+
+
+def _as_class(value: Any, kind: str) -> Any:
+    """Give numbers, which MATLAB stores in the smallest type that holds them, their class.
+
+    scipy's own option for this, `mat_dtype`, drops imaginary parts.
+    """
+    if kind not in _STORED_SMALLER or value.dtype.kind == "c":
+        return value
+    return value.astype(_STORED_SMALLER[kind], copy=False)
 
 
 def _check_elements(source: Path) -> None:
-    """Refuse a file with unknown or overlong data elements, for which scipy would crash.
+    """Refuse a file with unknown or overlong data elements, for which scipy may crash.
 
     Compressed elements are left to their own checksum.
     """

@@ -1,0 +1,47 @@
+"""`cam export`: a network as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--model", "-m", help="A model of the table. Default: the embedded one.")
+@click.option("--prototxt", type=click.Path(path_type=Path), help="A deploy network of your own.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Its caffemodel.")
+@click.option("--last-conv", help="Its last conv blob.")
+@click.option("--class-layer", help="Its inner product with the class weights.")
+def export(
+    output: Path,
+    model: str | None,
+    prototxt: Path | None,
+    weights: Path | None,
+    last_conv: str | None,
+    class_layer: str | None,
+) -> None:
+    """Write a network as an ONNX file.
+
+    Its outputs are the last conv's activations and the class probabilities; the input takes any
+    number of crops.
+    """
+    from cam import zoo
+    from cam.errors import CamError
+    from cam.files import atomic_path
+    from cam.network import find_head, load_network, load_weights
+    from cam.onnx import to_onnx
+
+    if (prototxt is None) != (weights is None):
+        raise CamError("--prototxt and --weights belong together")
+    if prototxt is None or weights is None:
+        info = zoo.get(model or zoo.EMBEDDED)
+        prototxt, weights = zoo.models_folder() / info.prototxt, zoo.find_weights(info)
+        last_conv, class_layer = info.last_conv, info.class_layer
+    network = load_network(prototxt)
+    head = find_head(network, last_conv, class_layer)
+    exported = to_onnx(network, load_weights(network, weights), head)
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(exported.SerializeToString(deterministic=True))
+    click.echo(f"{output}: input {network.input_name}, outputs {head.last_conv}, {head.scores}")

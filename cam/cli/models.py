@@ -1,0 +1,110 @@
+"""`cam models`: what is there and what is missing; fetching and checking weights."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cam.errors import CamError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from cam.zoo import ZooModel
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List the models, fetch the original weights, and check files."""
+    if ctx.invoked_subcommand is None:
+        _print_table()
+
+
+def _print_table() -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from cam import zoo
+
+    table = Table("model", "weights", "file", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+    for model in zoo.ZOO:
+        try:
+            path = zoo.find_weights(model)
+            state = f"{path.stat().st_size / 1e6:.1f} MB in {path.parent}"
+        except CamError:
+            state = "missing"
+        table.add_row(model.name, state, model.caffemodel, model.note)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    folders = ", ".join(map(str, zoo.weights_folders()))
+    click.echo(f"Weights are looked for in {folders}.")
+    click.echo("Missing ones: cam models fetch NAME")
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--from", "source", help="A file or address to take instead of the original one.")
+def fetch(names: tuple[str, ...], source: str | None) -> None:
+    """Download original weights, check them and record their SHA-256.
+
+    An interrupted download goes on where it stopped.
+    """
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from cam import weights, zoo
+
+    chosen = [zoo.get(name) for name in names]
+    if source and len(chosen) > 1:
+        raise CamError("--from gives one file; name one model with it")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    for model in chosen:
+        with Progress(*columns, transient=True) as bar:
+            task = bar.add_task(model.name, total=None)
+            checked = weights.fetch(model, source, partial(_advance, bar, task))
+        click.echo(f"{checked.path}: fits {model.prototxt}, SHA-256 {checked.sha256}")
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int | None) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+@models.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", "-m", help="The model that it should be of. Default: by its file name.")
+def check(file: Path, model: str | None) -> None:
+    """Check that a caffemodel fits its network and is the one that was first seen."""
+    from cam import weights, zoo
+
+    chosen = zoo.get(model) if model else _model_of(file)
+    checked = weights.check_weights(file, chosen)
+    recorded = weights.check_recorded(file, checked.sha256)
+    click.echo(f"{file}: fits {chosen.prototxt}, {checked.parameters} weights")
+    known = "as recorded" if recorded else "no record to compare with"
+    click.echo(f"SHA-256 {checked.sha256}, {known}")
+
+
+def _model_of(file: Path) -> ZooModel:
+    from cam import zoo
+
+    for model in zoo.ZOO:
+        if model.caffemodel == file.name:
+            return model
+    raise CamError(f"{file}: not the file name of a model of the table; name one with --model")

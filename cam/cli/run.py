@@ -1,0 +1,111 @@
+"""`cam run` and `cam demo`: pictures in, class activation maps out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cam.cli.options import load_model, model_options, style_options
+
+if TYPE_CHECKING:
+    from cam.explain import Explanation
+
+DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@model_options
+@style_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("cam-out"),
+    show_default=True,
+    help="Folder for the results, one folder in it for each picture.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--show", is_flag=True, help="Show each class's overlay in a window.")
+@click.option("--save-mat", is_flag=True, help="Write activations and scores for MATLAB, too.")
+def run(
+    images: tuple[str, ...],
+    top: int,
+    style: str,
+    placement: str,
+    output: Path,
+    as_json: bool,
+    show: bool,
+    save_mat: bool,
+    **network: Any,
+) -> None:
+    """Make the class activation maps of pictures.
+
+    For each picture a folder with the montage, each class's heat map and overlay, the arrays
+    (maps.npz) and a summary (result.json).
+    """
+    if show:
+        from cam.windows import check_display
+
+        check_display()
+    model = load_model(**network)
+    results = []
+    for image, folder in _result_folders(images, output).items():
+        result = model.explain(image, top, style, placement)
+        result.save(folder)
+        if save_mat:
+            result.to_mat(folder / "features.mat")
+        results.append({"image": image, "folder": str(folder), **result.to_dict()})
+        if not as_json:
+            _print_result(image, folder, result)
+        if show:
+            from cam.windows import show_overlays
+
+            show_overlays(result)
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+
+
+@click.command()
+@model_options
+@style_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("cam-out"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@click.option("--show", is_flag=True, help="Show each class's overlay in a window.")
+@click.pass_context
+def demo(ctx: click.Context, /, **options: Any) -> None:
+    """Make the class activation maps of the photograph that comes with the project."""
+    ctx.invoke(run, images=(str(DEMO_PICTURE),), as_json=False, save_mat=False, **options)
+
+
+def _result_folders(images: tuple[str, ...], output: Path) -> dict[str, Path]:
+    """Give each picture a folder named after it, with a number where a name comes twice."""
+    folders: dict[str, Path] = {}
+    for image in images:
+        stem = Path(image).stem or "picture"
+        taken = set(folders.values())
+        folder, number = output / stem, 2
+        while folder in taken:
+            folder, number = output / f"{stem}-{number}", number + 1
+        folders[image] = folder
+    return folders
+
+
+def _print_result(image: str, folder: Path, result: Explanation) -> None:
+    record = result.record
+    click.echo(f"{image}: {record['model']}, {record['engine']} on {record['device']}")
+    click.echo("probability  index (from 0)  class")
+    for entry in result.to_dict()["top"]:
+        click.echo(f"{entry['probability']:11.4f}  {entry['index']:14d}  {entry['name']}")
+    if record["model"] == "efficientnet-lite0":
+        click.echo("efficientnet-lite0 is the embedded model, not one of the paper's networks.")
+    click.echo(f"written to {folder}, the montage to {folder / 'montage.png'}")
