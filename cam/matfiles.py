@@ -131,7 +131,8 @@ def write_mat(path: PathLike, variables: Mapping[str, ArrayLike | str | Sequence
         The file. It appears only when it is complete.
     variables : mapping
         Arrays with the axes that MATLAB is to show, text, or lists of text, which become cell
-        columns. One-dimensional arrays become columns.
+        columns. One-dimensional arrays become columns. Plain numbers, and lists of them, become
+        doubles, as if they were typed in MATLAB; arrays keep their class.
 
     Raises
     ------
@@ -147,9 +148,9 @@ def write_mat(path: PathLike, variables: Mapping[str, ArrayLike | str | Sequence
     for name in variables:
         if not _NAME.fullmatch(name):
             raise CamError(f"{name!r} cannot be the name of a MATLAB variable")
-    values = {name: _storable(value) for name, value in variables.items()}
     with atomic_path(path) as temporary:
         try:
+            values = {name: _storable(value) for name, value in variables.items()}
             savemat(temporary, values, appendmat=False, do_compression=True, oned_as="column")
         except OSError as error:
             raise CamError(f"cannot write {path}: {error.strerror or error}") from error
@@ -516,11 +517,13 @@ def _score_columns(scores: NDArray[Any], crops: int) -> NDArray[Any]:
 
 
 def _storable(value: Any) -> Any:
-    """Turn a list of text into what scipy writes as a cell column."""
+    """Turn a list of text into what scipy writes as a cell column, and numbers into doubles."""
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
         cell = np.empty((len(value), 1), dtype=np.object_)
         cell[:, 0] = value
         return cell
+    if isinstance(value, (int, float, list, tuple)) and not isinstance(value, bool):
+        return np.asarray(value, dtype=np.float64)
     return value
 
 

@@ -14,3 +14,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the original release's files (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def coffee() -> Path:
+    """Return the photograph that comes with the project."""
+    return Path(__file__).resolve().parents[1] / "cam" / "data" / "coffee.png"
