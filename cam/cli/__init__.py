@@ -22,6 +22,8 @@ COMMANDS = {
     "run": "cam.cli.run",
     "models": "cam.cli.models",
     "export": "cam.cli.export",
+    "compare-engines": "cam.cli.compare_engines",
+    "doctor": "cam.cli.doctor",
 }
 """Each command's name and the module that has it."""
 
