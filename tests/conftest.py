@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +17,35 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the original release's files (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_facts() -> Path:
+    """Return the folder with the table of the original networks' layers, or skip."""
+    folder = SHARED / "facts"
+    if not folder.is_dir():
+        pytest.skip("the table of the original networks (../shared/facts) is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """Return the checkout's folder with prototxts, class names and the embedded model."""
+    return REPOSITORY / "models"
+
+
+@pytest.fixture(scope="session")
+def pycaffe() -> Any:
+    """Return pycaffe, or skip; with ``CAM_REQUIRE_CAFFE=1`` in the environment, fail."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    try:
+        import caffe
+    except ImportError as error:
+        if os.environ.get("CAM_REQUIRE_CAFFE") == "1":
+            pytest.fail(f"CAM_REQUIRE_CAFFE is set, but pycaffe does not import: {error}")
+        pytest.skip(f"pycaffe does not import here: {error}")
+    caffe.set_mode_cpu()
+    return caffe
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
     An interrupted download goes on where it stopped.
     """
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -76,7 +77,9 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
         TimeRemainingColumn(),
     )
     for model in chosen:
-        with Progress(*columns, transient=True) as bar:
+        with Progress(
+            *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
+        ) as bar:
             task = bar.add_task(model.name, total=None)
             checked = weights.fetch(model, source, partial(_advance, bar, task))
         click.echo(f"{checked.path}: fits {model.prototxt}, SHA-256 {checked.sha256}")
