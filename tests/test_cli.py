@@ -92,7 +92,8 @@ def test_run_takes_a_network_of_ones_own_and_finds_its_head(run, coffee: Path) -
 def test_run_writes_features_for_matlab(run, coffee: Path, tmp_path: Path) -> None:
     code, _, _ = run("run", coffee, "--engine", "openvino", "--style", "matlab", "--save-mat")
     assert code == 0
-    assert (tmp_path / "cam-out/coffee/features.mat").exists()
+    for name in ("features.mat", "data_net.mat"):
+        assert (tmp_path / "cam-out/coffee" / name).exists()
     assert (tmp_path / "cam-out/coffee/result.jpg").exists()
 
 

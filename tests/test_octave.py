@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+import cam
 from cam.coloring import matlab_heat_picture, montage
+from cam.compare import compare_files
+from cam.images import write_picture
 from cam.mapping import return_cam_map
 from cam.matfiles import load_features, load_network, save_features, save_network, write_mat
 from cam.matlab import imresize, jet
@@ -49,8 +52,8 @@ def ours(network, features, picture, crop):
     idx = style.class_order(mean_scores)[:TOP]
     cams = return_cam_map(features.activations, network.class_weights[idx])
     merged = style.merge(cams, crop)
-    blends = [style.overlay(picture, style.normalize(heat_map)) for heat_map in merged]
-    figure = montage([picture, *(np.round(blend * 255).astype(np.uint8) for blend in blends)])
+    levels = np.stack([style.levels(style.normalize(heat_map)) for heat_map in merged])
+    figure = montage([picture, *style.overlays(picture, levels)])
     return idx, mean_scores[idx], cams, merged, figure
 
 
@@ -144,3 +147,27 @@ def test_octave_colors_alike(octave, tmp_path):
         np.testing.assert_allclose(matlab_heat_picture(heat_map), colored, atol=1e-12)
     for length, colormap in zip(lengths, theirs["colormaps"].ravel(), strict=True):
         np.testing.assert_allclose(jet(length), colormap, atol=1e-12)
+
+
+def test_octave_runs_the_cached_demo_on_our_files_and_gets_our_figure(octave, tmp_path, coffee):
+    model = cam.load("efficientnet-lite0", engine="openvino")
+    result = model.explain(coffee, style="matlab")
+    result.to_mat(tmp_path / "data_img1.mat")
+    save_network(tmp_path / "data_net.mat", model.engine.class_weights, model.class_names)
+    # As a PNG: other decoders read a JPEG a level apart, and other resizers a picture of its size.
+    write_picture(tmp_path / "img1.png", result.frame)
+    theirs = octave("cached_demo", tmp_path / "out.mat", tmp_path)
+    np.testing.assert_array_equal(theirs["idx"].ravel(), result.indices + 1)
+    assert tuple(str(name[0]) for name in theirs["names"].ravel()) == result.names
+
+    figure = cv2.imread(str(tmp_path / "result.png"))
+    assert figure.shape == result.montage().shape
+    difference = np.abs(figure.astype(int) - result.montage())
+    # One level of the colour map, where rounding puts a pixel there, is three of a channel here.
+    assert difference.max() <= 3
+    assert np.mean(difference > 1) < 1e-4
+    result.save(tmp_path / "ours")
+    outcome = compare_files(tmp_path / "ours", tmp_path / "result.png")
+    assert outcome.within
+    heat_maps = next(entry for entry in outcome.differences if entry.quantity == "heat_maps")
+    assert heat_maps.shape == (5, 256, 256)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from cam.zoo import ZooModel
 
 
@@ -54,39 +51,16 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
     An interrupted download goes on where it stopped.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
+    from cam.cli.progress import download_bar
     from cam import weights, zoo
 
     chosen = [zoo.get(name) for name in names]
     if source and len(chosen) > 1:
         raise CamError("--from gives one file; name one model with it")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
     for model in chosen:
-        with Progress(
-            *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
-        ) as bar:
-            task = bar.add_task(model.name, total=None)
-            checked = weights.fetch(model, source, partial(_advance, bar, task))
+        with download_bar(model.name) as progress:
+            checked = weights.fetch(model, source, progress)
         click.echo(f"{checked.path}: fits {model.prototxt}, SHA-256 {checked.sha256}")
-
-
-def _advance(bar: Progress, task: TaskID, done: int, total: int | None) -> None:
-    bar.update(task, completed=done, total=total)
 
 
 @models.command()

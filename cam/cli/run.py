@@ -30,7 +30,9 @@ DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--show", is_flag=True, help="Show each class's overlay in a window.")
-@click.option("--save-mat", is_flag=True, help="Write activations and scores for MATLAB, too.")
+@click.option(
+    "--save-mat", is_flag=True, help="Write what the original's demo.m loads with online = 0, too."
+)
 def run(
     images: tuple[str, ...],
     top: int,
@@ -53,11 +55,14 @@ def run(
         check_display()
     model = load_model(**network)
     results = []
-    for image, folder in _result_folders(images, output).items():
+    for image, folder in result_folders(images, output).items():
         result = model.explain(image, top, style, placement)
         result.save(folder)
         if save_mat:
+            from cam.matfiles import save_network
+
             result.to_mat(folder / "features.mat")
+            save_network(folder / "data_net.mat", model.engine.class_weights, model.class_names)
         results.append({"image": image, "folder": str(folder), **result.to_dict()})
         if not as_json:
             _print_result(image, folder, result)
@@ -87,7 +92,7 @@ def demo(ctx: click.Context, /, **options: Any) -> None:
     ctx.invoke(run, images=(str(DEMO_PICTURE),), as_json=False, save_mat=False, **options)
 
 
-def _result_folders(images: tuple[str, ...], output: Path) -> dict[str, Path]:
+def result_folders(images: tuple[str, ...], output: Path) -> dict[str, Path]:
     """Give each picture a folder named after it, with a number where a name comes twice."""
     folders: dict[str, Path] = {}
     for image in images:
