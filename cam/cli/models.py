@@ -51,8 +51,8 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
     An interrupted download goes on where it stopped.
     """
-    from cam.cli.progress import download_bar
     from cam import weights, zoo
+    from cam.cli.progress import download_bar
 
     chosen = [zoo.get(name) for name in names]
     if source and len(chosen) > 1:
