@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -15,10 +16,14 @@ from cam.matlab import gray2ind, ind2rgb, jet, mat2gray
 __all__ = [
     "HEAT_SHARE",
     "PICTURE_SHARE",
+    "blend",
+    "blend_tables",
     "colors",
     "im2double",
+    "matlab_heat_levels",
     "matlab_heat_picture",
     "montage",
+    "py_heat_levels",
     "py_map2jpg",
 ]
 
@@ -55,7 +60,7 @@ def im2double(im: NDArray[Any]) -> NDArray[np.float64]:
     array([[0., 1.]])
     """
     stretched: NDArray[np.float64] = cv2.normalize(
-        im.astype(np.float64),
+        im.astype(np.float64, copy=False),
         None,
         0.0,
         1.0,
@@ -102,8 +107,29 @@ def py_map2jpg(
     """
     if rang is not None:
         imgmap = _stretched(imgmap, rang)
-    levels = np.round(imgmap * 255).astype(np.uint8)
-    return np.asarray(cv2.applyColorMap(levels, _color_map_number(colorMap)), np.uint8)
+    return colors(colorMap)[py_heat_levels(imgmap)]
+
+
+def py_heat_levels(heat_map: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return which of the 256 colours each number of a map gets in the pycaffe port.
+
+    Parameters
+    ----------
+    heat_map : numpy.ndarray
+        Values in [0, 1], any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, same shape: 255 times the value, rounded half to even.
+
+    Examples
+    --------
+    >>> py_heat_levels(np.array([0.0, 0.5, 1.0]))
+    array([  0, 128, 255], dtype=uint8)
+    """
+    scaled = heat_map * 255.0
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def _stretched(imgmap: NDArray[Any], rang: Sequence[float]) -> NDArray[Any]:
@@ -122,6 +148,7 @@ def _color_map_number(name: str) -> int:
     return int(getattr(cv2, prefix + name.upper()))
 
 
+@lru_cache(maxsize=32)
 def colors(name: str = "jet") -> NDArray[np.uint8]:
     """Return the 256 colours of one of OpenCV's colour maps.
 
@@ -133,10 +160,17 @@ def colors(name: str = "jet") -> NDArray[np.uint8]:
     Returns
     -------
     numpy.ndarray
-        uint8 (256, 3) in BGR order.
+        uint8 (256, 3) in BGR order, read-only.
+
+    Raises
+    ------
+    CamError
+        If OpenCV has no colour map of that name.
     """
     levels = np.arange(256, dtype=np.uint8)[:, np.newaxis]
-    return np.asarray(cv2.applyColorMap(levels, _color_map_number(name))[:, 0], np.uint8)
+    found = np.asarray(cv2.applyColorMap(levels, _color_map_number(name))[:, 0], np.uint8)
+    found.flags.writeable = False
+    return found
 
 
 def montage(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -195,6 +229,91 @@ def matlab_heat_picture(
     """
     if heat_map.ndim != 2:
         raise CamError(f"a heat map has rows and columns, not the shape {heat_map.shape}")
+    return ind2rgb(matlab_heat_levels(heat_map, rang), jet(256))
+
+
+def matlab_heat_levels(
+    heat_map: NDArray[Any], rang: Sequence[float] | None = None
+) -> NDArray[np.uint8]:
+    """Return which of the 256 colours each number of a map gets in the original.
+
+    Parameters
+    ----------
+    heat_map, rang
+        As for `matlab_heat_picture`.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape of `heat_map`, rounded half away from zero; NaN takes the first colour.
+
+    Examples
+    --------
+    >>> matlab_heat_levels(np.array([[0.0, 0.5, np.nan, 1.0]]))
+    array([[  0, 128,   0, 255]], dtype=uint8)
+    """
     levels = gray2ind(mat2gray(heat_map, rang), 256)
     levels[np.isnan(heat_map)] = 0
-    return ind2rgb(levels, jet(256))
+    return np.asarray(levels, np.uint8)
+
+
+def blend_tables(
+    picture_share: NDArray[np.float64], heat_share: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Return what each byte of a picture becomes under each level of a heat map.
+
+    A byte of an overlay depends on two bytes only, so that adding and rounding are done once for
+    each pair, in double precision, and not once for each pixel.
+
+    Parameters
+    ----------
+    picture_share : numpy.ndarray
+        float64 (256,): what each of the picture's bytes adds.
+    heat_share : numpy.ndarray
+        float64 (3, 256): what each level of the heat map adds to each channel. The sum of both
+        shares must lie in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (3, 65536), read-only: for each channel, at 256 · byte + level, 255 times the sum,
+        rounded half to even.
+    """
+    sums = picture_share[:, np.newaxis] + heat_share[:, np.newaxis]
+    sums *= 255
+    tables = np.rint(sums, out=sums).astype(np.uint8, order="C").reshape(3, -1)
+    tables.flags.writeable = False
+    return tables
+
+
+def blend(
+    picture: NDArray[np.uint8], levels: NDArray[np.uint8], tables: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Lay each of several heat maps over a picture.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8 (H, W, 3).
+    levels : numpy.ndarray
+        uint8 (T, H, W): the level of each pixel of each heat map.
+    tables : sequence of numpy.ndarray
+        For each heat map, what `blend_tables` returns.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (T, H, W, 3).
+
+    Examples
+    --------
+    >>> tables = blend_tables(np.full(256, 0.5), np.tile(np.arange(256) / 255, (3, 1)))
+    >>> blend(np.zeros((1, 2, 3), np.uint8), np.array([[[0, 102]]], np.uint8), [tables]).tolist()
+    [[[[128, 128, 128], [230, 230, 230]]]]
+    """
+    offsets = [np.left_shift(plane, 8, dtype=np.uint16) for plane in cv2.split(picture)]
+    blended = np.empty((len(levels), *picture.shape), np.uint8)
+    for overlay, of_map, of_channels in zip(blended, levels, tables, strict=True):
+        channels = [t.take(offset | of_map) for t, offset in zip(of_channels, offsets, strict=True)]
+        cv2.merge(channels, dst=overlay)
+    return blended

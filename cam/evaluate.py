@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 
 from cam.errors import CamError
 from cam.files import atomic_path
-from cam.localize import ORIGINAL_THRESHOLDS, Box, original_boxes, read_boxes, read_heatmap
+from cam.localize import (
+    ORIGINAL_THRESHOLDS,
+    PAPER_FRACTION,
+    Box,
+    Rule,
+    find_boxes,
+    read_boxes,
+    read_heatmap,
+)
 from cam.matfiles import read_mat
 
 __all__ = [
@@ -585,7 +593,9 @@ def read_heatmap_folder(
     names: Iterable[str | os.PathLike[str]],
     class_labels: IntArray,
     *,
+    rule: Rule = "original",
     thresholds: Sequence[int] = ORIGINAL_THRESHOLDS,
+    fraction: float = PAPER_FRACTION,
     reuse_boxes: bool = False,
     workers: int | None = None,
     on_picture: Callable[[], object] | None = None,
@@ -602,11 +612,15 @@ def read_heatmap_folder(
         The pictures, e.g. :attr:`GroundTruth.names`.
     class_labels : ndarray of int64, shape (K,)
         The ILSVRC id of each class index, from :func:`devkit_labels`.
+    rule : {"original", "paper"}, optional
+        See :func:`cam.localize.find_boxes`. The paper's gives one box a class.
     thresholds : sequence of int, optional
-        For :func:`cam.localize.original_boxes`.
+        For the original's rule.
+    fraction : float, optional
+        For the paper's rule.
     reuse_boxes : bool, optional
         Read the original's ``topJ/NAME_default.txt`` (``x y w h ...``) instead of the heat map
-        wherever there is one.
+        wherever there is one, whose boxes are by the original's rule.
     workers : int, optional
         Threads; one a processor if not given.
     on_picture : callable, optional
@@ -632,7 +646,11 @@ def read_heatmap_folder(
         labels[index] = _top_labels(root / f"{stems[index]}.mat", class_labels)
         for rank in range(MAX_GUESSES):
             heatmap = root / f"top{rank + 1}" / f"{stems[index]}.jpg"
-            for number, box in enumerate(_heatmap_boxes(heatmap, thresholds, reuse_boxes)[:2]):
+            found = _stored_boxes(heatmap) if reuse_boxes else None
+            if found is None:
+                grey = read_heatmap(heatmap)
+                found = find_boxes(grey, rule, thresholds=thresholds, fraction=fraction)
+            for number, box in enumerate(found[:2]):
                 boxes[index, rank, number] = box.corners
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
@@ -781,11 +799,9 @@ def _top_labels(file: Path, class_labels: IntArray) -> IntArray:
     return class_labels[indices]
 
 
-def _heatmap_boxes(heatmap: Path, thresholds: Sequence[int], reuse_boxes: bool) -> list[Box]:
+def _stored_boxes(heatmap: Path) -> list[Box] | None:
     boxes = heatmap.with_name(f"{heatmap.stem}_default.txt")
-    if reuse_boxes and boxes.is_file():
-        return read_boxes(boxes, "original")
-    return original_boxes(read_heatmap(heatmap), thresholds)
+    return read_boxes(boxes, "original") if boxes.is_file() else None
 
 
 def _read_labels(file: Path, pictures: int) -> IntArray:

@@ -86,11 +86,27 @@ class Explanation:
     @cached_property
     def heat_maps(self) -> NDArray[np.float64]:
         """Maps of the whole picture, each stretched to [0, 1], float64 (T, 256, 256)."""
-        return np.stack([self.style.normalize(merged) for merged in self.merged])
+        return np.stack([self._heat_map(k) for k in range(len(self.indices))])
+
+    @cached_property
+    def levels(self) -> NDArray[np.uint8]:
+        """Which of the 256 colours each pixel of the heat maps gets, uint8 (T, 256, 256)."""
+        return np.stack([self.style.levels(self._heat_map(k)) for k in range(len(self.indices))])
+
+    @cached_property
+    def _overlays(self) -> NDArray[np.uint8]:
+        overlays = self.style.overlays(self.frame, self.levels)
+        overlays.flags.writeable = False
+        return overlays
+
+    def _heat_map(self, k: int) -> NDArray[np.float64]:
+        # One class at a time, and not kept: the numbers at work then stay in the cache.
+        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop)
+        return self.style.normalize(merged)
 
     def heat_picture(self, k: int) -> Picture:
         """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR."""
-        return self.style.heat_picture(self.heat_maps[k])
+        return self.style.heat_picture(self.levels[k])
 
     def overlay(self, k: int) -> Picture:
         """Return the picture with the heat map of the class of rank `k` over it.
@@ -103,9 +119,11 @@ class Explanation:
         Returns
         -------
         numpy.ndarray
-            uint8 (256, 256, 3) BGR: 0.2 · picture + 0.7 · heat, in the style's arithmetic.
+            uint8 (256, 256, 3) BGR: 0.2 · picture + 0.7 · heat, in the style's arithmetic. It is
+            read-only; draw on a copy of it.
         """
-        return _to_uint8(self.style.overlay(self.frame, self.heat_maps[k]))
+        overlay: Picture = self._overlays[k]
+        return overlay
 
     def montage(self, captions: bool = False) -> Picture:
         """Return the picture and the overlays side by side.
@@ -324,7 +342,7 @@ class CamModel:
         for i, picture in enumerate(prepared):
             crops = slice(i * style.crops, (i + 1) * style.crops)
             of_picture = Forward(forward.activations[crops], forward.scores[crops])
-            scores = of_picture.scores.mean(axis=0)
+            scores = of_picture.scores.mean(axis=0) if style.crops > 1 else of_picture.scores[0]
             indices = style.class_order(scores)[:top]
             yield Explanation(
                 frame=picture.frame,
@@ -350,7 +368,9 @@ def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = N
         What runs it: Caffe where pycaffe is installed and OpenVINO otherwise, or one of them.
         ``"caffe:cpu"`` and ``"caffe:gpu:0"`` name a device.
     threads : int, optional
-        How many threads a forward pass may use; the engine's choice if not given.
+        How many threads a forward pass may use; the engine's choice if not given. OpenCV and the
+        BLAS libraries take no more either, so that they do not fight the engine; theirs is a
+        setting of the whole process.
 
     Returns
     -------
@@ -436,6 +456,8 @@ def load_files(
     if len(names) != classes:
         raise CamError(f"{len(names)} class names for the {classes} classes of {prototxt}")
     running = open_engine(engine, network, weights, head, Path(caffemodel), threads)
+    if threads is not None:
+        _limit_threads(threads)
     record = {
         "model": name or Path(prototxt).stem,
         "prototxt": Path(prototxt).name,
@@ -449,6 +471,13 @@ def load_files(
     return CamModel(record["model"], running, rows, preprocessing, names, record)
 
 
+def _limit_threads(threads: int) -> None:
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(threads)
+    threadpool_limits(threads, user_api="blas")
+
+
 def _default_names(classes: int) -> tuple[str, ...]:
     files = {1000: "categories1000.txt", 205: "categories_places205.txt"}
     if classes in files:
@@ -459,10 +488,6 @@ def _default_names(classes: int) -> tuple[str, ...]:
 def _placement_record(style: Style) -> dict[str, str]:
     placement = getattr(style, "placement", None)
     return {} if placement is None else {"placement": placement}
-
-
-def _to_uint8(values: NDArray[np.float64]) -> Picture:
-    return np.asarray(np.round(values * 255), np.uint8)
 
 
 def _short_name(name: str) -> str:

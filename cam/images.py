@@ -16,7 +16,16 @@ from cam.files import atomic_path
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FRAME", "Picture", "PictureSource", "center_crop", "read_picture", "write_picture"]
+__all__ = [
+    "FRAME",
+    "MAX_FILE_BYTES",
+    "Picture",
+    "PictureSource",
+    "center_crop",
+    "decode_picture",
+    "read_picture",
+    "write_picture",
+]
 
 Picture = NDArray[np.uint8]
 PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]
@@ -68,16 +77,34 @@ def _from_file(path: Path) -> Picture:
         data = path.read_bytes()
     except OSError as error:
         raise CamError(f"cannot read {path}: {error.strerror}") from error
+    return decode_picture(data, str(path))
+
+
+def decode_picture(data: bytes, source: str) -> Picture:
+    """Return the picture that the bytes of a file hold; see `read_picture`.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+    source : str
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    CamError
+        If the picture is empty, truncated or not a picture.
+    """
     if not data:
-        raise CamError(f"{path}: the file is empty")
+        raise CamError(f"{source}: the file is empty")
     if _is_cut_off(data):
-        raise CamError(f"{path}: the picture is truncated")
+        raise CamError(f"{source}: the picture is truncated")
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise CamError(f"{path}: OpenCV cannot decode the picture ({error.err})") from error
+        raise CamError(f"{source}: OpenCV cannot decode the picture ({error.err})") from error
     if picture is None:
-        raise CamError(f"{path}: not a picture in a format that OpenCV reads, or a damaged one")
+        raise CamError(f"{source}: not a picture in a format that OpenCV reads, or a damaged one")
     return np.asarray(picture, np.uint8)
 
 
@@ -86,7 +113,7 @@ def _is_cut_off(data: bytes) -> bool:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"IEND" not in data
     if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[_first_scan(data) :]
+        return data.rfind(b"\xff\xd9") < _first_scan(data)
     return False
 
 
@@ -96,7 +123,10 @@ def _first_scan(data: bytes) -> int:
     while (
         position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != start_of_scan
     ):
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        # Any number of FF bytes may stand before a marker.
+        is_fill = data[position + 1] == 0xFF
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        position += 1 if is_fill else 2 + length
     return position
 
 
@@ -105,8 +135,10 @@ def _from_pillow(image: Any) -> Picture:
 
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            return _from_array(np.asarray(upright, np.uint16))
+        # Older releases of Pillow open 16-bit files as 32-bit ones.
+        pixels = np.asarray(upright)
+        if upright.mode.startswith("I;16") or (upright.mode == "I" and pixels.max() > 255):
+            return _from_array(pixels.clip(0, 65535).astype(np.uint16))
         return np.ascontiguousarray(np.asarray(upright.convert("RGB"), np.uint8)[:, :, ::-1])
     except (OSError, ValueError) as error:
         raise CamError(f"Pillow cannot decode the picture: {error}") from error
@@ -130,7 +162,7 @@ def _from_array(array: NDArray[Any]) -> Picture:
 def _to_uint8(array: NDArray[Any]) -> Picture:
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
+    if array.dtype.newbyteorder("=") == np.uint16:
         return np.asarray(array >> 8, np.uint8)
     if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
         return np.round(array * 255).astype(np.uint8)

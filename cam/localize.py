@@ -17,17 +17,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from cam.errors import CamError
 from cam.files import atomic_path
+from cam.matlab import imresize
 
 __all__ = [
     "ORIGINAL_THRESHOLDS",
+    "PAPER_FRACTION",
+    "RULES",
     "Box",
     "BoxForm",
+    "Rule",
     "draw_boxes",
+    "find_boxes",
     "format_boxes",
     "grey_heatmap",
+    "levels_of_colors",
     "original_boxes",
     "paper_box",
     "parse_boxes",
+    "picture_heatmap",
     "read_boxes",
     "read_heatmap",
     "write_boxes",
@@ -36,6 +43,9 @@ __all__ = [
 ORIGINAL_THRESHOLDS = (20, 100, 110)
 """Grey levels of the original ``generate_bbox.m`` and of its ILSVRC evaluation."""
 
+PAPER_FRACTION = 0.2
+"""The paper's threshold, as a fraction of the map's maximum (section 3.2)."""
+
 _MARGIN = 5
 _MOST_OVERLAP = 0.5
 _GREEN = (0, 255, 0)
@@ -43,6 +53,11 @@ _RED = (0, 0, 255)
 
 BoxForm = Literal["corners", "original"]
 """How boxes are written as text: see :func:`format_boxes`."""
+
+Rule = Literal["original", "paper"]
+"""How boxes are found: see :func:`find_boxes`."""
+
+RULES: tuple[Rule, ...] = ("original", "paper")
 
 
 class Box(NamedTuple):
@@ -103,6 +118,51 @@ class Box(NamedTuple):
         return cls(x1, y1, x2 - x1 + 1, y2 - y1 + 1)
 
 
+def find_boxes(
+    heatmap: NDArray[np.uint8],
+    rule: Rule = "original",
+    *,
+    thresholds: Sequence[int] = ORIGINAL_THRESHOLDS,
+    fraction: float = PAPER_FRACTION,
+) -> list[Box]:
+    """Give the boxes of a grey heat map by one of the two published rules.
+
+    Parameters
+    ----------
+    heatmap : ndarray of uint8, shape (h, w)
+        The grey heat map at the picture's own size.
+    rule : {"original", "paper"}, optional
+        :func:`original_boxes`, several boxes, or :func:`paper_box`, at most one.
+    thresholds : sequence of int, optional
+        For the original's rule.
+    fraction : float, optional
+        For the paper's rule.
+
+    Returns
+    -------
+    list of Box
+        Largest first; empty if nothing stands out.
+
+    Raises
+    ------
+    CamError
+        If there is no such rule, or as the two functions do.
+
+    Examples
+    --------
+    >>> heatmap = np.zeros((100, 120), np.uint8)
+    >>> heatmap[20:61, 30:91] = 255
+    >>> find_boxes(heatmap, "paper")
+    [Box(x=30, y=20, width=61, height=41)]
+    """
+    if rule not in RULES:
+        raise CamError(f"the rules for boxes are {', '.join(RULES)}, not {rule!r}")
+    if rule == "original":
+        return original_boxes(heatmap, thresholds)
+    box = paper_box(_checked_grey(heatmap), fraction)
+    return [] if box is None else [box]
+
+
 def original_boxes(
     heatmap: NDArray[np.uint8], thresholds: Sequence[int] = ORIGINAL_THRESHOLDS
 ) -> list[Box]:
@@ -154,7 +214,7 @@ def original_boxes(
     return _merged(sorted(boxes, key=lambda box: -box.area))
 
 
-def paper_box(activation_map: ArrayLike, fraction: float = 0.2) -> Box | None:
+def paper_box(activation_map: ArrayLike, fraction: float = PAPER_FRACTION) -> Box | None:
     """Give the box around the largest connected part of a map, as the paper describes it.
 
     "We first segment the regions of which the value is above 20% of the max value of the CAM and
@@ -230,6 +290,68 @@ def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
     if peak <= 0:
         return np.zeros(values.shape, np.uint8)
     return np.asarray(np.floor(np.clip(values / peak, 0, 1) * 255 + 0.5), np.uint8)
+
+
+def picture_heatmap(merged_map: NDArray[Any], picture_size: Sequence[int]) -> NDArray[np.uint8]:
+    """Enlarge a map to its picture's own size and turn it into a grey heat map.
+
+    As the original's ``ILSVRC_generate_heatmap.m``: MATLAB's bicubic ``imresize``, then
+    :func:`grey_heatmap`.
+
+    Parameters
+    ----------
+    merged_map : ndarray, shape (h, w)
+        A map of the whole picture, as :attr:`cam.explain.Explanation.merged` has them.
+    picture_size : pair of int
+        The picture's rows and columns.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+        The grey heat map.
+
+    Raises
+    ------
+    CamError
+        If the map or the size is not what it should be.
+
+    Examples
+    --------
+    >>> picture_heatmap(np.ones((256, 256), np.float32), (30, 40)).shape
+    (30, 40)
+    """
+    rows, columns = picture_size
+    return grey_heatmap(imresize(merged_map, (rows, columns)))
+
+
+def levels_of_colors(picture: NDArray[np.uint8], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn a coloured heat map back into grey levels.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (h, w, 3)
+        The coloured heat map, BGR.
+    colors : ndarray of uint8, shape (256, 3)
+        The colours of the levels 0 to 255, BGR: see :func:`cam.coloring.colors`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+        For each pixel the level whose colour is nearest (the first one of several).
+
+    Examples
+    --------
+    >>> from cam.coloring import colors
+    >>> levels_of_colors(colors("jet")[np.newaxis, [0, 100, 255]], colors("jet"))
+    array([[  0, 100, 255]], dtype=uint8)
+    """
+    pixels = picture.reshape(-1, 3).astype(np.int64)
+    codes, inverse = np.unique(pixels @ (1 << 16, 1 << 8, 1), return_inverse=True)
+    seen = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.float32)
+    known = colors.astype(np.float32)
+    # The squared distance less what is the same for all levels; whole numbers, exact in float32.
+    nearest = np.argmin((known**2).sum(axis=1) - 2 * seen @ known.T, axis=1)
+    return np.asarray(nearest[inverse].reshape(picture.shape[:2]), np.uint8)
 
 
 def read_heatmap(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

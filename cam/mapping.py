@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,8 +139,22 @@ def enlarge_maps(maps: Array, size: int) -> Array:
     >>> enlarge_maps(np.ones((10, 5, 14, 14), dtype=np.float32), 224).shape
     (10, 5, 224, 224)
     """
-    enlarged = imresize(np.moveaxis(maps, (-2, -1), (0, 1)), (size, size))
-    return np.moveaxis(enlarged, (0, 1), (-2, -1))
+    rows, columns = maps.shape[-2:]
+    if rows != columns or maps.dtype.kind != "f" or not np.isfinite(maps).all():
+        enlarged = imresize(np.moveaxis(maps, (-2, -1), (0, 1)), (size, size))
+        return np.moveaxis(enlarged, (0, 1), (-2, -1))
+    # Matrices this small are faster with their zeros, and the maps stay as they lie in memory.
+    # As `imresize` does, each of the two axes is summed in double and rounded to the maps' type.
+    weights = _enlarging_matrix(rows, size)
+    stretched = np.matmul(weights, maps).astype(maps.dtype)
+    enlarged_maps: Array = np.matmul(stretched, weights.T).astype(maps.dtype)
+    return enlarged_maps
+
+
+@lru_cache(maxsize=8)
+def _enlarging_matrix(length: int, size: int) -> NDArray[np.float64]:
+    """Return the weights (size, length) with which `imresize` enlarges one axis."""
+    return np.ascontiguousarray(imresize(np.eye(length), (size, length)))
 
 
 def ten_crop_positions(crop: int, frame: int = 256) -> tuple[CropPosition, ...]:

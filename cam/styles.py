@@ -8,6 +8,7 @@ page of the documentation (docs/method.md).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import cv2
@@ -17,14 +18,17 @@ from numpy.typing import NDArray
 from cam.coloring import (
     HEAT_SHARE,
     PICTURE_SHARE,
+    blend,
+    blend_tables,
+    colors,
     im2double,
-    matlab_heat_picture,
-    py_map2jpg,
+    matlab_heat_levels,
+    py_heat_levels,
 )
 from cam.errors import CamError, nearest_names
 from cam.images import FRAME, Picture, center_crop
 from cam.mapping import enlarge_maps, merge_ten_crop, ten_crop_positions
-from cam.matlab import imresize, mat2gray
+from cam.matlab import imresize, jet, mat2gray
 from cam.zoo import Preprocessing
 
 __all__ = ["PLACEMENTS", "STYLES", "MatlabStyle", "Prepared", "PycaffeStyle", "Style", "get_style"]
@@ -72,11 +76,14 @@ class Style(Protocol):
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
         """Stretch one map of the whole picture to [0, 1]."""
 
-    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
-        """Color a heat map: uint8 BGR."""
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return which of the 256 colours each pixel of a heat map gets."""
 
-    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Lay a heat map over the picture: BGR in [0, 1]."""
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Color a heat map, given its levels: uint8 BGR."""
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Lay heat maps over the picture: (T, 256, 256, 3) from their levels (T, 256, 256)."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,13 @@ class PycaffeStyle:
     def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
         """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
         frame = np.asarray(cv2.resize(picture, (FRAME, FRAME)), np.uint8)
-        pixels = frame[center_crop(frame, crop)].transpose(2, 0, 1)
+        channels = cv2.split(frame[center_crop(frame, crop)])
         if preprocessing.channels == "RGB":
-            pixels = pixels[::-1]
-        # In double, as Caffe's Transformer subtracts its double mean from a single picture.
-        centered = pixels - np.array(preprocessing.mean)[:, np.newaxis, np.newaxis]
-        return Prepared(frame, (centered * preprocessing.scale).astype(np.float32)[np.newaxis])
+            channels = channels[::-1]
+        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        for k, table in enumerate(_input_of_bytes(preprocessing)):
+            cv2.LUT(channels[k], table, dst=batch[0, k])
+        return Prepared(frame, batch)
 
     def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
         """Do step 4: ascending order read backwards."""
@@ -112,26 +120,66 @@ class PycaffeStyle:
     def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float64]:
         """Do step 6: bilinear enlargement; outside the crop, if it is placed there, the minimum."""
         size = FRAME if self.placement == "stretch" else crop
+        enlarged = np.empty((maps.shape[1], size, size))
+        for of_class, crop_map in zip(enlarged, maps[0].astype(np.float64), strict=True):
+            cv2.resize(crop_map, (size, size), dst=of_class)
+        if size == FRAME:
+            return enlarged
+        lowest = enlarged.min(axis=(1, 2), keepdims=True)
+        merged = np.broadcast_to(lowest, (len(enlarged), FRAME, FRAME)).copy()
         before = (FRAME - size) // 2
-        merged = np.empty((maps.shape[1], FRAME, FRAME))
-        for picture_map, crop_map in zip(merged, maps[0].astype(np.float64), strict=True):
-            enlarged = cv2.resize(crop_map, (size, size))
-            picture_map[:] = enlarged.min()
-            picture_map[before : before + size, before : before + size] = enlarged
+        merged[:, before : before + size, before : before + size] = enlarged
         return merged
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
-        """Do the first half of step 7: minimum to 0, maximum to 1."""
+        """Do the first third of step 7: minimum to 0, maximum to 1."""
         return im2double(merged)
 
-    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
-        """Do the second half of step 7: OpenCV's JET."""
-        return py_map2jpg(heat_map, None, "jet")
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Do the second third of step 7: 256 levels."""
+        return py_heat_levels(heat_map)
 
-    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Do the last third of step 7: OpenCV's JET."""
+        return colors("jet")[levels]
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Do step 8: 0.2 · picture + 0.7 · heat, each stretched to [0, 1] by its own extremes."""
-        heat = self.heat_picture(heat_map)
-        return PICTURE_SHARE * im2double(frame) + HEAT_SHARE * im2double(heat)
+        extremes = int(frame.min()), int(frame.max())
+        tables = [_py_tables(*extremes, *of_heat) for of_heat in _jet_extremes(levels)]
+        return blend(frame, levels, tables)
+
+
+@lru_cache(maxsize=8)
+def _input_of_bytes(preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the network's input for each byte of each channel, (3, 256)."""
+    # In double, as Caffe's Transformer subtracts its double mean from a single picture.
+    centered = np.arange(256) - np.array(preprocessing.mean)[:, np.newaxis]
+    table: NDArray[np.float32] = (centered * preprocessing.scale).astype(np.float32)
+    return table
+
+
+def _stretched_bytes(lowest: int, highest: int) -> NDArray[np.float64]:
+    """Return what the port's `im2double` makes of each byte of a picture with these extremes."""
+    return im2double(np.clip(np.arange(256), lowest, highest)).ravel()
+
+
+def _jet_extremes(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Return the smallest and the largest byte of each map's picture in OpenCV's JET."""
+    # A few pixels of nearly any map have the extremes that a byte can have.
+    for some_levels in (levels[:, ::16, ::16], levels):
+        bytes_of_jet = colors("jet")[some_levels].reshape(len(levels), -1)
+        lowest, highest = bytes_of_jet.min(axis=1), bytes_of_jet.max(axis=1)
+        if (lowest == 0).all() and (highest == 255).all():
+            break
+    return list(zip(lowest.tolist(), highest.tolist(), strict=True))
+
+
+@lru_cache(maxsize=16)
+def _py_tables(lowest: int, highest: int, heat_lowest: int, heat_highest: int) -> NDArray[np.uint8]:
+    """Return the port's overlays as tables, given the extremes of a picture and of its heat."""
+    heat = _stretched_bytes(heat_lowest, heat_highest)[colors("jet").T]
+    return blend_tables(PICTURE_SHARE * _stretched_bytes(lowest, highest), HEAT_SHARE * heat)
 
 
 @dataclass(frozen=True)
@@ -166,21 +214,26 @@ class MatlabStyle:
         return merge_ten_crop(enlarge_maps(maps, crop), crop, FRAME)
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
-        """Do the first half of step 7: `mat2gray`."""
+        """Do the first third of step 7: `mat2gray`."""
         return mat2gray(merged)
 
-    def heat_picture(self, heat_map: NDArray[np.float64]) -> Picture:
-        """Do the second half of step 7: MATLAB's `jet(256)`."""
-        return _to_picture(matlab_heat_picture(heat_map, (0.0, 1.0))[:, :, ::-1])
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Do the second third of step 7: `gray2ind` to 256 levels."""
+        return matlab_heat_levels(heat_map, (0.0, 1.0))
 
-    def overlay(self, frame: Picture, heat_map: NDArray[np.float64]) -> NDArray[np.float64]:
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Do the last third of step 7: MATLAB's `jet(256)`."""
+        return np.round(jet(256)[:, ::-1] * 255).astype(np.uint8)[levels]
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Do step 8: 0.2 · picture + 0.7 · heat, the picture divided by 255."""
-        heat = matlab_heat_picture(heat_map, (0.0, 1.0))[:, :, ::-1]
-        return PICTURE_SHARE * (frame / 255.0) + HEAT_SHARE * heat
+        return blend(frame, levels, [_matlab_tables()] * len(levels))
 
 
-def _to_picture(values: NDArray[np.float64]) -> Picture:
-    return np.asarray(np.round(values * 255), np.uint8)
+@lru_cache(maxsize=1)
+def _matlab_tables() -> NDArray[np.uint8]:
+    """Return the original's overlays as tables."""
+    return blend_tables(PICTURE_SHARE * (np.arange(256) / 255.0), HEAT_SHARE * jet(256)[:, ::-1].T)
 
 
 def get_style(name: str, placement: str = "stretch") -> Style:

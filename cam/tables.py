@@ -1,8 +1,8 @@
 """The paper's tables beside what was measured.
 
-What was measured comes from records like the one below, which ``cam evaluate --json`` writes, one a
-file. Errors are in percent. ``method`` is the paper's name where it has one. Either task may be
-missing, and so may ``top5``; further keys (``top2``, ``blacklisted``, ...) are ignored.
+What was measured comes from records like the one below, of which ``cam evaluate --json`` writes a
+list a file. Errors are in percent. ``method`` is the paper's name where it has one. Either task may
+be missing, and so may ``top5``; further keys (``top2``, ``blacklisted``, ...) are ignored.
 
 .. code-block:: json
 
@@ -39,7 +39,7 @@ __all__ = [
     "TopErrors",
     "comparison_rows",
     "parse_measurement",
-    "read_measurement",
+    "read_measurements",
     "render",
 ]
 
@@ -221,34 +221,38 @@ def parse_measurement(record: object) -> Measurement:
     )
 
 
-def read_measurement(path: str | os.PathLike[str]) -> Measurement:
-    """Read a measurement from a JSON file that ``cam evaluate --json`` wrote.
+def read_measurements(path: str | os.PathLike[str]) -> list[Measurement]:
+    """Read the measurements of a JSON file that ``cam evaluate --json`` wrote.
 
     Parameters
     ----------
     path : path-like
-        The file.
+        The file: one record, or a list of records.
 
     Returns
     -------
-    Measurement
-        The errors in percent.
+    list of Measurement
+        The errors in percent, one measurement a record.
 
     Raises
     ------
     CamError
-        If the file is missing or is not a measurement.
+        If the file is missing, is empty or holds something that is not a measurement.
     """
     try:
-        record = json.loads(Path(path).read_text("utf-8"))
+        content = json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise CamError(f"cannot read the measurement {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise CamError(f"{path} is not JSON: {error}") from error
+    records = content if isinstance(content, list) else [content]
     try:
-        return parse_measurement(record)
+        measurements = [parse_measurement(record) for record in records]
     except CamError as error:
         raise CamError(f"{path}: {error}") from error
+    if not measurements:
+        raise CamError(f"{path} holds no measurement")
+    return measurements
 
 
 def comparison_rows(measured: Iterable[Measurement]) -> list[ComparisonRow]:

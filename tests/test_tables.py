@@ -19,7 +19,7 @@ from cam.tables import (
     TopErrors,
     comparison_rows,
     parse_measurement,
-    read_measurement,
+    read_measurements,
     render,
 )
 
@@ -129,9 +129,11 @@ def test_csv_and_json_are_read_back() -> None:
 def test_measurements_are_read_from_files(tmp_path: Path) -> None:
     path = tmp_path / "googlenet.json"
     path.write_text(json.dumps(RECORD))
-    measurement = read_measurement(path)
+    (measurement,) = read_measurements(path)
     assert measurement.classification == TopErrors(36.25, 14.5)
     assert (measurement.pictures, measurement.model) == (1000, "googlenet")
+    path.write_text(json.dumps([RECORD, {**RECORD, "boxes": "bbox2"}]))
+    assert [several.boxes for several in read_measurements(path)] == ["bbox1", "bbox2"]
 
 
 @pytest.mark.parametrize(
@@ -154,21 +156,24 @@ def test_bad_records_are_refused(change: dict[str, Any], message: str, tmp_path:
     path = tmp_path / "bad.json"
     path.write_text(json.dumps({**RECORD, **change}))
     with pytest.raises(CamError, match=message) as caught:
-        read_measurement(path)
+        read_measurements(path)
     assert "bad.json" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_bad_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CamError, match="cannot read"):
-        read_measurement(tmp_path / "none.json")
+        read_measurements(tmp_path / "none.json")
     path = tmp_path / "bad.json"
     for content in (b"{", b"\xff\xfe", b"[" * 100_000):
         path.write_bytes(content)
         with pytest.raises(CamError, match="is not JSON"):
-            read_measurement(path)
+            read_measurements(path)
     path.write_text("[]")
+    with pytest.raises(CamError, match="no measurement"):
+        read_measurements(path)
+    path.write_text("3")
     with pytest.raises(CamError, match="JSON object"):
-        read_measurement(path)
+        read_measurements(path)
     with pytest.raises(CamError, match="html"):
         render([], "html")  # type: ignore[arg-type]

@@ -1,0 +1,264 @@
+"""`cam figure`: the paper's figure types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cam.cli.localize import box_options, box_rule, note_embedded
+from cam.cli.options import load_model, model_options
+from cam.errors import CamError
+
+if TYPE_CHECKING:
+    from cam.cli.localize import BoxRule
+    from cam.explain import CamModel, Explanation
+    from cam.figures import Sheet
+    from cam.images import Picture
+    from cam.localize import Box
+
+NAMES = ("class-maps", "top5", "comparison", "boxes", "scenes")
+"""As `cam.figures.FIGURES`, which `cam --help` shall not wait for."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the command was asked for."""
+
+    model: CamModel
+    images: Sequence[str]
+    class_: str | None
+    style: str
+    placement: str
+    also: Sequence[str]
+    backprop: Sequence[str]
+    truth: Path | None
+    meta: Path | None
+    labels: Sequence[str]
+    rule: BoxRule
+    title: str | None
+    per_row: int | None
+    engine: str
+    threads: int | None
+
+    def explain(self, image: str | Picture, model: CamModel | None = None) -> Explanation:
+        """Explain one class of a picture: the class asked for, or the top one."""
+        from cam.classes import explain_class, find_class
+
+        running = model or self.model
+        explanation = running.explain(image, 1, self.style, self.placement)
+        if self.class_ is None:
+            return explanation
+        return explain_class(running, explanation, find_class(running.class_names, self.class_))
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """The arguments that all figures of several pictures have."""
+        return {
+            "title": self.title or "",
+            **({} if self.per_row is None else {"per_row": self.per_row}),
+        }
+
+
+@click.command()
+@click.argument("name", type=click.Choice(NAMES), metavar="NAME")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--class", "class_", help="The class to show: its name, WordNet id or index.")
+@click.option("--title", help="A title above the figure.")
+@click.option("--per-row", type=click.IntRange(min=1), help="How many pictures side by side.")
+@click.option(
+    "--also", multiple=True, help="comparison: a further model of the table; may be repeated."
+)
+@click.option(
+    "--backprop",
+    multiple=True,
+    help="comparison: a model to backpropagate through (needs the caffe engine); may be repeated.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="boxes: the ground truth. A folder of NAME.txt (x1 y1 x2 y2 a line) or, with --meta, of "
+    "XML annotations; or the .mat in which the devkit caches them.",
+)
+@click.option(
+    "--meta", type=click.Path(path_type=Path), help="The devkit's meta file, for XML annotations."
+)
+@click.option(
+    "--label", "labels", multiple=True, help="scenes: a picture's label; once for each picture."
+)
+@click.option(
+    "--style",
+    default="matlab",
+    show_default=True,
+    help="matlab: ten crops, as the original; pycaffe: one center crop.",
+)
+@click.option("--placement", default="stretch", show_default=True, help="As for cam run.")
+@box_options
+@model_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The figure's path without extension. Default: cam-figures/NAME.",
+)
+def figure(name: str, output: Path | None, **options: Any) -> None:
+    r"""Draw one of the paper's figure types as PNG and PDF.
+
+    \b
+    class-maps   the maps of one class over several pictures (figure 3)
+    top5         the maps of a picture's top five classes, with their scores (figure 4)
+    comparison   networks and backpropagation side by side, a picture a row (figure 5)
+    boxes        ground truth (green) and predicted boxes (red) on pictures (figure 6)
+    scenes       labelled actions or scenes above their maps (figure 8)
+
+    Without --class, class-maps shows the top class of the first picture, the others the top class
+    of each.
+    """
+    from cam.figures import save_sheet
+
+    rule = box_rule(*(options.pop(key) for key in ("rule", "thresholds", "fraction")))
+    own = {
+        key: options.pop(key)
+        for key in (
+            *("images", "class_", "style", "placement", "also", "backprop", "truth", "meta"),
+            *("labels", "title", "per_row"),
+        )
+    }
+    engine, threads = options["engine"], options["threads"]
+    request = _Request(load_model(**options), rule=rule, engine=engine, threads=threads, **own)
+    note_embedded(request.model)
+    sheet = _SHEETS[name](request)
+    base = output or Path("cam-figures") / name
+    for suffix in (".png", ".pdf"):
+        path = base.with_name(base.name + suffix)
+        save_sheet(sheet, path)
+        click.echo(f"written to {path}")
+
+
+def _class_maps(request: _Request) -> Sheet:
+    from cam.classes import explain_class
+    from cam.figures import class_maps_sheet
+
+    first, *others = (request.explain(image) for image in request.images)
+    index = int(first.indices[0])
+    explanations = [first, *(explain_class(request.model, other, index) for other in others)]
+    layout = request.layout
+    return class_maps_sheet(explanations, **{**layout, "title": request.title})
+
+
+def _top5(request: _Request) -> Sheet:
+    from cam.figures import top_classes_sheet
+
+    if len(request.images) != 1 or request.class_ is not None:
+        raise CamError("top5 shows the top classes of one picture")
+    explanation = request.model.explain(request.images[0], 5, request.style, request.placement)
+    return top_classes_sheet(explanation, request.title or "")
+
+
+def _comparison(request: _Request) -> Sheet:
+    from cam.classes import find_class
+    from cam.explain import load
+    from cam.figures import comparison_sheet
+    from cam.images import read_picture
+    from cam.saliency import check_engine, explain_by_backpropagation
+
+    pictures = [read_picture(image) for image in request.images]
+    columns = [(request.model.name, [request.explain(picture) for picture in pictures])]
+    names = [explanation.names[0] for explanation in columns[0][1]]
+    for name in request.also:
+        model = load(name, request.engine, request.threads)
+        columns.append((name, _same_classes(model, pictures, names, request)))
+    for name in request.backprop:
+        is_main = name == request.model.name
+        model = request.model if is_main else load(name, request.engine, request.threads)
+        check_engine(model.engine)
+        saliency = [
+            explain_by_backpropagation(
+                model,
+                picture,
+                1,
+                request.style,
+                request.placement,
+                find_class(model.class_names, wanted),
+            )
+            for picture, wanted in zip(pictures, names, strict=True)
+        ]
+        columns.append((f"backprop {name}", saliency))
+    return comparison_sheet(columns, request.title or "")
+
+
+def _same_classes(
+    model: CamModel, pictures: Sequence[Picture], names: Sequence[str], request: _Request
+) -> list[Explanation]:
+    """Explain the classes that another model was asked about, found by their names."""
+    from cam.classes import explain_class, find_class
+
+    return [
+        explain_class(
+            model,
+            model.explain(picture, 1, request.style, request.placement),
+            find_class(model.class_names, name),
+        )
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+
+
+def _boxes(request: _Request) -> Sheet:
+    from cam.classes import short_name
+    from cam.cli.localize import locate
+    from cam.figures import BoxedPicture, boxes_sheet, format_score
+    from cam.images import read_picture
+
+    truths = _truth_boxes(request)
+    boxed = []
+    for image, truth in zip(request.images, truths, strict=True):
+        picture = read_picture(image)
+        (located,) = locate(request.explain(picture), picture.shape[:2], request.rule)
+        title = f"{short_name(located.title)}\n{format_score(located.probability or 0.0)}"
+        # The largest box is the one that the evaluation takes.
+        boxed.append(BoxedPicture(picture, located.boxes[:1], truth, title))
+    return boxes_sheet(boxed, **request.layout)
+
+
+def _truth_boxes(request: _Request) -> list[Sequence[Box]]:
+    from cam.evaluate import read_ground_truth, read_ilsvrc_ids
+    from cam.localize import Box, read_boxes
+
+    source, stems = request.truth, [Path(image).stem for image in request.images]
+    if source is None:
+        return [() for _ in stems]
+    if source.is_dir() and request.meta is None:
+        return [read_boxes(source / f"{stem}.txt") for stem in stems]
+    ids = None if request.meta is None else read_ilsvrc_ids(request.meta)
+    truth = read_ground_truth(source, ilsvrc_ids=ids).select(stems)
+    return [
+        [
+            Box.from_inclusive_corners(*(int(value) for value in box))
+            for box in truth.boxes[truth.box_pictures == index]
+        ]
+        for index in range(len(stems))
+    ]
+
+
+def _scenes(request: _Request) -> Sheet:
+    from cam.classes import short_name
+    from cam.figures import scenes_sheet
+
+    labels = request.labels
+    if labels and len(labels) != len(request.images):
+        raise CamError(f"{len(labels)} labels for {len(request.images)} pictures")
+    explanations = [request.explain(image) for image in request.images]
+    named = labels or [short_name(explanation.names[0]) for explanation in explanations]
+    return scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
+
+
+_SHEETS: dict[str, Callable[[_Request], Sheet]] = {
+    "class-maps": _class_maps,
+    "top5": _top5,
+    "comparison": _comparison,
+    "boxes": _boxes,
+    "scenes": _scenes,
+}

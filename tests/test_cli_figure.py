@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from cam.cli import main
+from cam.cli.figure import NAMES
+from cam.figures import FIGURES
+
+pytest.importorskip("matplotlib")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main(["figure", *(str(argument) for argument in arguments)])
+        output, errors = capsys.readouterr()
+        return int(exit_.value.code or 0), output, errors
+
+    return call
+
+
+def test_the_command_offers_every_figure() -> None:
+    assert NAMES == FIGURES
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "arguments"),
+    [
+        ("top5", 1, ["--title", "coffee"]),
+        ("class-maps", 3, ["--class", "cup", "--per-row", "2"]),
+        ("boxes", 1, ["--truth", "truth"]),
+        ("scenes", 2, ["--label", "drinking", "--label", "eating"]),
+        ("comparison", 1, ["--also", "efficientnet-lite0"]),
+    ],
+)
+def test_each_figure_is_written_as_png_and_pdf(
+    run: Run, coffee: Path, name: str, count: int, arguments: list[str]
+) -> None:
+    Path("truth").mkdir()
+    Path("truth/coffee.txt").write_text("160 15 440 300\n")
+    # One crop is enough for the drawing.
+    network = ("--engine", "openvino", "--style", "pycaffe")
+    code, output, errors = run(name, *[coffee] * count, *arguments, *network)
+    assert code == 0
+    assert "not one of the paper's networks" in errors
+    assert cv2.imread(f"cam-figures/{name}.png") is not None
+    assert Path(f"cam-figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert output.count("written to") == 2
+
+
+def test_backpropagation_stands_beside_the_maps(run: Run, pycaffe: Any, coffee: Path) -> None:
+    arguments = ("--backprop", "efficientnet-lite0", "--style", "pycaffe", "-o", "out/figure5")
+    assert run("comparison", coffee, *arguments)[0] == 0
+    assert {path.name for path in Path("out").iterdir()} == {"figure5.png", "figure5.pdf"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["top5", "a.png", "b.png"], "of one picture"),
+        (["scenes", "a.png", "--label", "x", "--label", "y"], "2 labels for 1 pictures"),
+        (["comparison", "a.png", "--backprop", "efficientnet-lite0"], "needs the caffe engine"),
+        (["boxes", "a.png", "--truth", "none.mat"], "none.mat"),
+        (["class-maps", "none.png"], "none.png"),
+    ],
+)
+def test_bad_requests_are_refused(
+    run: Run, coffee: Path, arguments: list[str], message: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        Path(name).write_bytes(coffee.read_bytes())
+    code, _, errors = run(*arguments, "--engine", "openvino", "--style", "pycaffe")
+    assert code == 2
+    assert message in errors.splitlines()[-1]
+    assert not Path("cam-figures").exists()
