@@ -105,7 +105,7 @@ class _Request:
     help="The figure's path without extension. Default: cam-figures/NAME.",
 )
 def figure(name: str, output: Path | None, **options: Any) -> None:
-    r"""Draw one of the paper's figure types as PNG and PDF.
+    """Draw one of the paper's figure types as PNG and PDF.
 
     \b
     class-maps   the maps of one class over several pictures (figure 3)
@@ -116,7 +116,7 @@ def figure(name: str, output: Path | None, **options: Any) -> None:
 
     Without --class, class-maps shows the top class of the first picture, the others the top class
     of each.
-    """
+    """  # noqa: D301 - click takes the backspace character as "do not wrap"
     from cam.figures import save_sheet
 
     rule = box_rule(*(options.pop(key) for key in ("rule", "thresholds", "fraction")))
