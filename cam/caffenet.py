@@ -67,11 +67,11 @@ def read_prototxt(path: str | os.PathLike[str], message: str = "NetParameter") -
     try:
         if source.stat().st_size > MAX_PROTOTXT_BYTES:
             raise CamError(f"{source}: over {MAX_PROTOTXT_BYTES} bytes, too large for a prototxt")
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise CamError(f"cannot read {source}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CamError(f"{source}: not a prototxt, but a binary file") from error
+        raise CamError(f"{source}: not a prototxt, but binary, or text not in UTF-8") from error
     return parse_prototxt(text, str(source), message)
 
 

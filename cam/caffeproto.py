@@ -8,6 +8,7 @@ on, and live in a pool of their own, so that pycaffe's messages can be loaded be
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 __all__ = ["message_class"]
 
 _OPENING = re.compile(r"(message|enum) (\w+) \{(.*)")
+_ENUM_NAME = re.compile(r"^\s*enum (\w+) ", re.MULTILINE)
 _FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = (\d+)(?: \[(default|packed) = (.+)\])?;")
 _ENUM_VALUE = re.compile(r"(\w+) = (\d+);")
 
@@ -53,24 +55,24 @@ def message_class(name: str) -> Any:
     >>> net.layer.add(name="prob", type="Softmax").name
     'prob'
     """
-    descriptor = _pool().FindMessageTypeByName(f"caffe.{name}")
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    # protobuf 3.20 and 4.21 have only the older way in.
-    return _older_factory().GetPrototype(descriptor)
+    return _message_classes()[name]
 
 
 @lru_cache(maxsize=1)
-def _older_factory() -> Any:
-    return message_factory.MessageFactory(_pool())
-
-
-@lru_cache(maxsize=1)
-def _pool() -> descriptor_pool.DescriptorPool:
+def _message_classes() -> Mapping[str, Any]:
     schema = Path(__file__).with_name("caffe.proto").read_text(encoding="utf-8")
+    file = parse_schema(schema, "cam/caffe.proto")
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(parse_schema(schema, "cam/caffe.proto"))
-    return pool
+    pool.Add(file)
+    descriptors = [pool.FindMessageTypeByName(f"caffe.{each.name}") for each in file.message_type]
+    if hasattr(message_factory, "GetMessageClass"):
+        make_class = message_factory.GetMessageClass
+    else:
+        # protobuf 3.20 and 4.21 have only the older way in.
+        make_class = message_factory.MessageFactory(pool).GetPrototype
+    # All of them are kept: protobuf 4.22 to 4.24 crashes where the class of a message that lies
+    # in another has been collected.
+    return {descriptor.name: make_class(descriptor) for descriptor in descriptors}
 
 
 def parse_schema(schema: str, file_name: str) -> descriptor_pb2.FileDescriptorProto:
@@ -88,7 +90,7 @@ def parse_schema(schema: str, file_name: str) -> descriptor_pb2.FileDescriptorPr
     Returns
     -------
     FileDescriptorProto
-        Its messages, enums and fields. Named types are left for protobuf to resolve.
+        Its messages, enums and fields. Where a named type stands is left for protobuf to find.
 
     Raises
     ------
@@ -96,6 +98,7 @@ def parse_schema(schema: str, file_name: str) -> descriptor_pb2.FileDescriptorPr
         At a line that is none of the subset's declarations.
     """
     file = descriptor_pb2.FileDescriptorProto(name=file_name, package="caffe", syntax="proto2")
+    enums = set(_ENUM_NAME.findall(schema))
     open_blocks: list[Any] = [file]
     for line in (line.strip() for line in schema.splitlines()):
         if not line or line.startswith(("//", "syntax ", "package ")):
@@ -107,7 +110,7 @@ def parse_schema(schema: str, file_name: str) -> descriptor_pb2.FileDescriptorPr
             if opening[3].endswith("}"):
                 open_blocks.pop()
         elif field := _FIELD.fullmatch(line):
-            _add_field(block, *field.groups())
+            _add_field(block, enums, *field.groups())
         elif _ENUM_VALUE.fullmatch(line):
             _add_enum_values(block, line)
         elif line == "}":
@@ -130,12 +133,21 @@ def _add_enum_values(enum: Any, text: str) -> None:
 
 
 def _add_field(
-    message: Any, label: str, type_name: str, name: str, number: str, option: str, value: str
+    message: Any,
+    enums: Collection[str],
+    label: str,
+    type_name: str,
+    name: str,
+    number: str,
+    option: str,
+    value: str,
 ) -> None:
     field = message.field.add(name=name, number=int(number), label=_LABELS[label])
     if type_name in _SCALAR_TYPES:
         field.type = _SCALAR_TYPES[type_name]
     else:
+        # protobuf 4.21 does not find out by itself whether a named type is an enum.
+        field.type = _FieldProto.TYPE_ENUM if type_name in enums else _FieldProto.TYPE_MESSAGE
         field.type_name = type_name
     if option == "packed":
         field.options.packed = value == "true"

@@ -54,7 +54,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            raise CamError(f"cannot write {target}: {error.strerror}") from error
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -7,7 +7,7 @@ found before anything runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,6 +179,8 @@ def build_network(net: Any, source: str) -> Network:
         known, a bottom that nothing produces, or shapes that do not fit; the message names the
         layer.
     """
+    if net.layer and net.layers:
+        raise CamError(f"{source}: both layer {{ }} and layers {{ }}; Caffe would read one of them")
     layers = [_layer(message) for message in upgraded(net).layer if _in_test_phase(message)]
     inputs = _inputs(net, layers)
     if len(inputs) != 1:
@@ -190,14 +192,19 @@ def build_network(net: Any, source: str) -> Network:
     running = tuple(layer for layer in layers if layer.type != "Input")
     shapes: dict[str, Shape] = {input_name: input_shape}
     weight_shapes: dict[str, tuple[Shape, ...]] = {}
+    read: set[str] = set()
     for layer in running:
         try:
             bottoms = [_bottom_shape(shapes, blob) for blob in layer.bottoms]
             tops, weights = _layer_shapes(layer, bottoms)
-            _check_tops(layer, tops, shapes)
+            _check_tops(layer, tops, shapes, read)
+            if weights and layer.name in weight_shapes:
+                raise _ShapeError("another layer with weights has this name")
         except _ShapeError as error:
             raise CamError(f"{source}: {layer}: {error}") from error
         shapes.update(zip(layer.tops, tops, strict=True))
+        read.update(layer.bottoms)
+        read.difference_update(layer.tops)
         if weights:
             weight_shapes[layer.name] = weights
     return Network(net.name, source, input_name, running, shapes, weight_shapes)
@@ -230,6 +237,9 @@ def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, B
         If a layer's weights are missing or of another shape.
     """
     weights = {}
+    for layer in network.layers:
+        if layer.name in model.blobs and layer.name not in network.weight_shapes:
+            raise CamError(f"{source}: has weights for {layer} of {network.source}, which has none")
     for name, shapes in network.weight_shapes.items():
         if name not in model.blobs:
             nearest = nearest_names(name, model.blobs)
@@ -241,7 +251,8 @@ def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, B
                 f"{network.source} asks for {len(shapes)}"
             )
         for blob, shape in zip(blobs, shapes, strict=True):
-            if (1,) * (blob.ndim - len(shape)) + shape != blob.shape:
+            as_legacy = (1,) * (4 - len(shape)) + shape
+            if blob.shape not in (shape, as_legacy):
                 raise CamError(
                     f"{source}: layer {name!r} has a blob of shape {blob.shape}; "
                     f"{network.source} asks for {shape}"
@@ -396,11 +407,18 @@ def _bottom_shape(shapes: Mapping[str, Shape], blob: str) -> Shape:
     return shapes[blob]
 
 
-def _check_tops(layer: Layer, tops: list[Shape], shapes: Mapping[str, Shape]) -> None:
+def _check_tops(
+    layer: Layer, tops: list[Shape], shapes: Mapping[str, Shape], read: Collection[str]
+) -> None:
     if len(tops) != len(layer.tops):
         raise _ShapeError(f"{len(layer.tops)} tops where {len(tops)} are expected")
     for name, shape in zip(layer.tops, tops, strict=True):
-        if name in shapes and name not in layer.bottoms:
+        if name in layer.bottoms:
+            if layer.type not in _IN_PLACE:
+                raise _ShapeError("this type cannot run in place")
+            if name in read:
+                raise _ShapeError(f"it changes {name!r} in place, which another layer reads")
+        elif name in shapes:
             raise _ShapeError(f"its top {name!r} is written by an earlier layer")
         if min(shape) < 1 or math.prod(shape) > MAX_BLOB_NUMBERS:
             raise _ShapeError(f"its top {name!r} would have the shape {shape}")
@@ -451,9 +469,12 @@ def convolution_geometry(layer: Layer) -> SpatialGeometry:
     param = layer.message.convolution_param
 
     def pair(name: str, default: int, sides: tuple[str, str] | None) -> tuple[int, int]:
-        if sides and (param.HasField(sides[0]) or param.HasField(sides[1])):
+        values = list(getattr(param, name))
+        if sides and any(map(param.HasField, sides)):
+            if values:
+                raise _ShapeError(f"{name} is given, and {sides[0]} or {sides[1]} as well")
             return getattr(param, sides[0]), getattr(param, sides[1])
-        values = list(getattr(param, name)) or [default]
+        values = values or [default]
         if len(values) > 2:
             raise _ShapeError(f"{name} has {len(values)} values; two spatial axes are supported")
         return values[0], values[-1]
@@ -484,30 +505,34 @@ def pooling_geometry(layer: Layer, bottom: Shape) -> PoolingGeometry:
     param = layer.message.pooling_param
 
     def pair(name: str, vertical: str, horizontal: str) -> tuple[int, int]:
-        if param.HasField(vertical) or param.HasField(horizontal):
-            return getattr(param, vertical), getattr(param, horizontal)
-        return (getattr(param, name),) * 2
+        given = [param.HasField(field) for field in (name, vertical, horizontal)]
+        if given[1:] == [False, False]:
+            return (getattr(param, name),) * 2
+        if given != [False, True, True]:
+            raise _ShapeError(f"it takes {name}, or both {vertical} and {horizontal}")
+        return getattr(param, vertical), getattr(param, horizontal)
 
     kernel = pair("kernel_size", "kernel_h", "kernel_w")
-    if param.global_pooling:
-        kernel = (bottom[2], bottom[3])
     stride, pad = pair("stride", "stride_h", "stride_w"), pair("pad", "pad_h", "pad_w")
+    if param.global_pooling:
+        if kernel != (0, 0) or stride != (1, 1) or pad != (0, 0):
+            raise _ShapeError("global_pooling goes with no kernel, stride or pad")
+        kernel = (bottom[2], bottom[3])
     if min(kernel) < 1 or min(stride) < 1 or pad[0] >= kernel[0] or pad[1] >= kernel[1]:
         raise _ShapeError(f"kernel {kernel}, stride {stride}, pad {pad} do not make a pooling")
-    rounded = param.RoundMode.Name(param.round_mode)
-    output = tuple(
-        _pooled_size(size, k, s, p, rounded == "FLOOR")
-        for size, k, s, p in zip(bottom[2:], kernel, stride, pad, strict=True)
-    )
+    floor = param.RoundMode.Name(param.round_mode) == "FLOOR"
+    output = []
+    for size, k, s, p in zip(bottom[2:], kernel, stride, pad, strict=True):
+        span = size + 2 * p - k
+        pooled = (span // s if floor else -(-span // s)) + 1
+        if (pooled - 1) * s >= size + p:
+            # A pad of either axis makes Caffe leave such windows out on both.
+            if any(pad):
+                pooled -= 1
+            elif param.PoolMethod.Name(param.pool) == "AVE":
+                raise _ShapeError("its last windows lie beside the picture and have no average")
+        output.append(pooled)
     return PoolingGeometry(kernel, stride, pad, output=(output[0], output[1]))
-
-
-def _pooled_size(size: int, kernel: int, stride: int, pad: int, floor: bool) -> int:
-    span = size + 2 * pad - kernel
-    pooled = (span // stride if floor else -(-span // stride)) + 1
-    if pad and (pooled - 1) * stride >= size + pad:
-        pooled -= 1
-    return pooled
 
 
 ShapeRule = Callable[[Layer, list[Shape]], tuple[list[Shape], tuple[Shape, ...]]]
@@ -518,9 +543,31 @@ def _layer_shapes(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tupl
     if rule is None:
         known = nearest_names(layer.type, _SHAPE_RULES)
         raise _ShapeError(f"this type cannot be run{known}")
-    if not bottoms:
-        raise _ShapeError("it has no bottom")
+    fewest, most = _BOTTOMS.get(layer.type, (1, 1))
+    if not fewest <= len(bottoms) <= most:
+        raise _ShapeError(f"{len(bottoms)} bottoms")
     return rule(layer, bottoms)
+
+
+_BOTTOMS: Mapping[str, tuple[int, float]] = {"Concat": (1, math.inf), "Eltwise": (2, math.inf)}
+"""How many bottoms a layer may have, at least and at most, where it is not one."""
+
+_IN_PLACE = frozenset(
+    {
+        "BatchNorm",
+        "Bias",
+        "Dropout",
+        "ELU",
+        "PReLU",
+        "Power",
+        "ReLU",
+        "Scale",
+        "Sigmoid",
+        "Softmax",
+        "TanH",
+    }
+)
+"""The types that Caffe can run in place and get right."""
 
 
 def _need_spatial(bottom: Shape) -> None:
@@ -534,15 +581,37 @@ def _axis(axis: int, shape: Shape) -> int:
     return axis % len(shape)
 
 
+def _own_axis(axis: int, shape: Shape) -> int:
+    """Return an axis of one picture's numbers, and not the one along the batch."""
+    found = _axis(axis, shape)
+    if found == 0:
+        raise _ShapeError(f"axis {axis}, along the batch, is not supported")
+    return found
+
+
 def _unchanged(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
+    return [bottoms[0]], ()
+
+
+def _split(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     return [bottoms[0]] * len(layer.tops), ()
+
+
+def _lrn(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
+    _need_spatial(bottoms[0])
+    if layer.message.lrn_param.local_size % 2 == 0:
+        raise _ShapeError(f"local_size {layer.message.lrn_param.local_size}; it must be odd")
+    return [bottoms[0]], ()
+
+
+def _softmax(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
+    _own_axis(layer.message.softmax_param.axis, bottoms[0])
+    return [bottoms[0]], ()
 
 
 def _convolution(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     param, bottom = layer.message.convolution_param, bottoms[0]
     _need_spatial(bottom)
-    if len(bottoms) > 1:
-        raise _ShapeError("several bottoms, which share the weights, are not supported")
     if param.axis != 1:
         raise _ShapeError(f"axis {param.axis}; only 1 is supported")
     geometry = convolution_geometry(layer)
@@ -570,7 +639,7 @@ def _pooling(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Sha
 
 def _inner_product(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     param, bottom = layer.message.inner_product_param, bottoms[0]
-    axis = _axis(param.axis, bottom)
+    axis = _own_axis(param.axis, bottom)
     inputs = math.prod(bottom[axis:])
     if not param.num_output:
         raise _ShapeError("num_output must be positive")
@@ -582,7 +651,7 @@ def _inner_product(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tup
 def _concat(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     axis = concat_axis(layer, bottoms[0])
     others = {shape[:axis] + shape[axis + 1 :] for shape in bottoms}
-    if len(others) > 1:
+    if len(others) > 1 or len({len(shape) for shape in bottoms}) > 1:
         raise _ShapeError(f"its bottoms have the shapes {bottoms}, which differ off axis {axis}")
     total = sum(shape[axis] for shape in bottoms)
     return [(*bottoms[0][:axis], total, *bottoms[0][axis + 1 :])], ()
@@ -591,15 +660,19 @@ def _concat(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shap
 def concat_axis(layer: Layer, bottom: Shape) -> int:
     """Return the axis of a Concat layer, whichever of its two fields says it."""
     param = layer.message.concat_param
-    return _axis(param.concat_dim if param.HasField("concat_dim") else param.axis, bottom)
+    if param.HasField("concat_dim") and param.HasField("axis"):
+        raise _ShapeError("axis and concat_dim say the same; give one")
+    return _own_axis(param.concat_dim if param.HasField("concat_dim") else param.axis, bottom)
 
 
 def _eltwise(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     if len(set(bottoms)) > 1:
         raise _ShapeError(f"its bottoms have different shapes: {bottoms}")
-    coefficients = layer.message.eltwise_param.coeff
-    if coefficients and len(coefficients) != len(bottoms):
-        raise _ShapeError(f"{len(coefficients)} coefficients for {len(bottoms)} bottoms")
+    param = layer.message.eltwise_param
+    if param.coeff and len(param.coeff) != len(bottoms):
+        raise _ShapeError(f"{len(param.coeff)} coefficients for {len(bottoms)} bottoms")
+    if param.coeff and param.EltwiseOp.Name(param.operation) == "PROD":
+        raise _ShapeError("coefficients go with a sum, not with a product")
     return [bottoms[0]], ()
 
 
@@ -608,32 +681,38 @@ def _batch_norm(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[
     return [bottoms[0]], ((channels,), (channels,), (1,))
 
 
-def _one_bottom_weights(param: Any, bottoms: list[Shape]) -> Shape:
-    if len(bottoms) > 1:
-        raise _ShapeError("weights from a second bottom are not supported")
-    axis = _axis(param.axis, bottoms[0])
-    stop = len(bottoms[0]) if param.num_axes == -1 else axis + param.num_axes
-    return bottoms[0][axis:stop]
+def _weights_along(param: Any, bottom: Shape) -> Shape:
+    if param.num_axes == 0:
+        return ()
+    axis = _own_axis(param.axis, bottom)
+    stop = len(bottom) if param.num_axes == -1 else axis + param.num_axes
+    if not axis < stop <= len(bottom):
+        raise _ShapeError(f"{param.num_axes} axes from {axis} on of a blob of shape {bottom}")
+    return bottom[axis:stop]
 
 
 def _scale(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     param = layer.message.scale_param
-    weights = _one_bottom_weights(param, bottoms)
+    weights = _weights_along(param, bottoms[0])
     return [bottoms[0]], (weights, weights) if param.bias_term else (weights,)
 
 
 def _bias(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    return [bottoms[0]], (_one_bottom_weights(layer.message.bias_param, bottoms),)
+    return [bottoms[0]], (_weights_along(layer.message.bias_param, bottoms[0]),)
 
 
 def _prelu(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     shared = layer.message.prelu_param.channel_shared
+    if len(bottoms[0]) < 2:
+        raise _ShapeError(f"its bottom has the shape {bottoms[0]}, without channels")
     return [bottoms[0]], (() if shared else (bottoms[0][1],),)
 
 
 def _flatten(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
     param, bottom = layer.message.flatten_param, bottoms[0]
-    axis, end = _axis(param.axis, bottom), _axis(param.end_axis, bottom)
+    axis, end = _own_axis(param.axis, bottom), _axis(param.end_axis, bottom)
+    if end < axis:
+        raise _ShapeError(f"axes {axis} to {end}, which is none")
     return [(*bottom[:axis], math.prod(bottom[axis : end + 1]), *bottom[end + 1 :])], ()
 
 
@@ -661,7 +740,7 @@ _SHAPE_RULES: Mapping[str, ShapeRule] = {
     "Eltwise": _eltwise,
     "Flatten": _flatten,
     "InnerProduct": _inner_product,
-    "LRN": _unchanged,
+    "LRN": _lrn,
     "PReLU": _prelu,
     "Pooling": _pooling,
     "Power": _unchanged,
@@ -669,7 +748,7 @@ _SHAPE_RULES: Mapping[str, ShapeRule] = {
     "Reshape": _reshape,
     "Scale": _scale,
     "Sigmoid": _unchanged,
-    "Softmax": _unchanged,
-    "Split": _unchanged,
+    "Softmax": _softmax,
+    "Split": _split,
     "TanH": _unchanged,
 }

@@ -103,12 +103,13 @@ class _Graph:
 
     def __post_init__(self) -> None:
         self.tensors = {self.network.input_name: self.network.input_name}
-        self.last_writer = {
-            top: layer.name
+        self.last_writers = {
+            top: layer
             for layer in self.network.layers
             if layer.type not in _IDENTITIES
             for top in layer.tops
         }
+        self.names = set(self.network.blob_shapes)
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -120,23 +121,31 @@ class _Graph:
         """Add a node and return its output; without a `step` name it is the layer's last one."""
         blob = layer.tops[0]
         if step:
-            name = output = f"{layer.name}:{step}"
+            name = output = self._unique(f"{layer.name}:{step}")
         else:
             name = layer.name
             # ONNX tensors are written once: all but the last writer of an in-place blob get
             # another name, so that the blob's own name stands for its final value.
-            output = blob if self.last_writer[blob] == layer.name else f"{blob}:{layer.name}"
+            is_last = self.last_writers[blob] is layer
+            output = blob if is_last else self._unique(f"{blob}:{layer.name}")
             self.tensors[blob] = output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         return output
 
     def constant(self, layer: Layer, name: str, values: Any, dtype: Any = np.float32) -> str:
         """Add an initializer and return its name."""
-        full_name = f"{layer.name}:{name}"
+        full_name = self._unique(f"{layer.name}:{name}")
         array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
         array = array.reshape(np.shape(values))
         self.initializers.append(numpy_helper.from_array(array, full_name))
         return full_name
+
+    def _unique(self, name: str) -> str:
+        """Return a name for a tensor that no other has, and keep it."""
+        while name in self.names:
+            name += "'"
+        self.names.add(name)
+        return name
 
     def output(self, blob: str) -> onnx.ValueInfoProto:
         """Return a graph output with the blob's name."""

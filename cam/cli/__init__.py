@@ -20,10 +20,24 @@ __all__ = ["main"]
 COMMANDS = {
     "demo": "cam.cli.run",
     "run": "cam.cli.run",
+    "batch": "cam.cli.batch",
+    "store": "cam.cli.batch",
     "models": "cam.cli.models",
+    "train": "cam.cli.train",
     "export": "cam.cli.export",
     "compare-engines": "cam.cli.compare_engines",
     "doctor": "cam.cli.doctor",
+    "bench": "cam.cli.bench",
+    "compare": "cam.cli.compare",
+    "verify": "cam.cli.verify",
+    "matlab-demo": "cam.cli.matlab_demo",
+    "fetch-demo": "cam.cli.matlab_demo",
+    "localize": "cam.cli.localize",
+    "saliency": "cam.cli.saliency",
+    "ilsvrc-heatmaps": "cam.cli.ilsvrc_heatmaps",
+    "evaluate": "cam.cli.evaluate",
+    "tables": "cam.cli.tables",
+    "figure": "cam.cli.figure",
 }
 """Each command's name and the module that has it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,11 +49,23 @@ class Engine(Protocol):
         What it runs on, for the record, such as ``"CPU"`` or ``"gpu:0"``.
     class_weights : numpy.ndarray
         float32 (C, K): the weights of the class layer.
+    batch_size : int
+        How many inputs in one call of `submit` make the most of the machine.
+    in_flight : int
+        How many calls of `submit` should be under way to keep the machine busy.
     """
 
     name: str
     device: str
     class_weights: Array
+
+    @property
+    def batch_size(self) -> int:
+        """See above."""
+
+    @property
+    def in_flight(self) -> int:
+        """See above."""
 
     def forward(self, batch: Array) -> Forward:
         """Run a batch.
@@ -67,6 +79,27 @@ class Engine(Protocol):
         -------
         Forward
             Arrays that later calls do not change.
+
+        Raises
+        ------
+        cam.errors.CamError
+            If the batch is not of the network's size.
+        """
+
+    def submit(self, batch: Array) -> Callable[[], Forward]:
+        """Begin to run a batch, for the most batches in a given time; may be called by any thread.
+
+        Parameters
+        ----------
+        batch : numpy.ndarray
+            As for `forward`; it must not change before the result is there.
+
+        Returns
+        -------
+        callable
+            Waits for the result and returns it; to be called once. Scores and activations do not
+            depend on what else is under way, and equal those of `forward` up to the rounding of
+            single precision.
 
         Raises
         ------

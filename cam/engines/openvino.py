@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,41 +60,106 @@ class OpenVinoEngine:
         ]
         self._core = openvino.Core()
         # The CPU plugin would take bfloat16 by itself where the processor has it.
-        self._options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
+        self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         serialized = to_onnx(network, weights, head).SerializeToString()
         self._model = self._core.read_model(serialized, b"")
         self._requests: dict[int, Any] = {}
+        self._streaming: dict[int, _StreamingNetwork] = {}
+        self._lock = threading.Lock()
 
     def forward(self, batch: NDArray[np.float32]) -> Forward:
         """Run a batch; see `cam.engines.Engine.forward`.
 
         The network is compiled once for each batch size.
         """
-        import openvino
+        inputs = self._checked(batch)
+        request = self._request(len(inputs))
+        forward = self._bind(request, inputs)
+        request.infer()
+        return forward
 
-        if batch.ndim != 4 or batch.shape[1:] != self._input_shape:
+    batch_size = 1
+    """See `cam.engines.Engine`: requests side by side do more than one request with many inputs."""
+
+    @property
+    def in_flight(self) -> int:
+        """See `cam.engines.Engine`: as many again wait, so that no stream ever does."""
+        return 2 * max((network.streams for network in self._streaming.values()), default=1)
+
+    def submit(self, batch: NDArray[np.float32]) -> Callable[[], Forward]:
+        """Begin to run a batch; see `cam.engines.Engine.submit`.
+
+        The network is compiled once more for each batch size, as several streams side by side.
+        """
+        inputs = self._checked(batch)
+        network = self._streaming_network(len(inputs))
+        request = network.idle_request()
+        running = _Running(request, inputs, self._bind(request, inputs), network)
+        request.start_async()
+        return running.result
+
+    def _checked(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if batch.ndim != 4 or batch.shape[1:] != self._input_shape or not len(batch):
             raise CamError(
                 f"a batch of shape {batch.shape} for a network that takes (N, "
                 f"{', '.join(map(str, self._input_shape))})"
             )
-        request = self._request(len(batch))
-        # The engine writes straight into arrays that the caller keeps.
-        outputs = [np.empty((len(batch), *shape), np.float32) for shape in self._output_shapes]
+        return np.ascontiguousarray(batch, np.float32)
+
+    def _bind(self, request: Any, inputs: NDArray[np.float32]) -> Forward:
+        """Let a request read its input where it is, and write into arrays that the caller keeps."""
+        import openvino
+
+        outputs = [np.empty((len(inputs), *shape), np.float32) for shape in self._output_shapes]
         for index, output in enumerate(outputs):
             request.set_output_tensor(index, openvino.Tensor(output, shared_memory=True))
-        contiguous = np.ascontiguousarray(batch, np.float32)
-        request.set_input_tensor(openvino.Tensor(contiguous, shared_memory=True))
-        request.infer()
+        request.set_input_tensor(openvino.Tensor(inputs, shared_memory=True))
         return Forward(*outputs)
 
     def _request(self, count: int) -> Any:
         if count not in self._requests:
-            self._model.reshape([count, *self._input_shape])
-            compiled = self._core.compile_model(self._model, "CPU", self._options)
-            self._requests[count] = compiled.create_infer_request()
+            self._requests[count] = self._compile(count, "LATENCY").create_infer_request()
         return self._requests[count]
+
+    def _streaming_network(self, count: int) -> _StreamingNetwork:
+        with self._lock:
+            if count not in self._streaming:
+                self._streaming[count] = _StreamingNetwork(self._compile(count, "THROUGHPUT"))
+            return self._streaming[count]
+
+    def _compile(self, count: int, hint: str) -> Any:
+        self._model.reshape([count, *self._input_shape])
+        options = {**self._options, "PERFORMANCE_HINT": hint}
+        return self._core.compile_model(self._model, "CPU", options)
+
+
+class _StreamingNetwork:
+    """A network compiled to run several requests side by side, and those that are idle."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.idle: deque[Any] = deque()
+
+    def idle_request(self) -> Any:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A request under way, with the arrays that it reads and writes."""
+
+    request: Any
+    inputs: NDArray[np.float32]
+    forward: Forward
+    network: _StreamingNetwork
+
+    def result(self) -> Forward:
+        self.request.wait()
+        self.network.idle.append(self.request)
+        return self.forward

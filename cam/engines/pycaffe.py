@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ class PycaffeEngine:
         self._threads = threads
         self._network = network
         self._head = head
+        self._lock = threading.Lock()
         self._use_device()
         self._net = _load_net(self._caffe, network, caffemodel)
         self.class_weights: NDArray[np.float32] = self._net.params[head.class_layer][0].data.copy()
@@ -78,6 +81,19 @@ class PycaffeEngine:
         return Forward(
             blobs[self._head.last_conv].data.copy(), blobs[self._head.scores].data.copy()
         )
+
+    @property
+    def batch_size(self) -> int:
+        """See `cam.engines.Engine`: a GPU needs many inputs at once, a CPU does not."""
+        return 10 if self._gpu is None else 40
+
+    in_flight = 1
+
+    def submit(self, batch: NDArray[np.float32]) -> Callable[[], Forward]:
+        """Run a batch; see `cam.engines.Engine.submit`. Caffe is done when this returns."""
+        with self._lock:
+            forward = self.forward(batch)
+        return lambda: forward
 
     def input_gradient(
         self, batch: NDArray[np.float32], classes: NDArray[np.intp]
@@ -110,7 +126,7 @@ class PycaffeEngine:
         from threadpoolctl import threadpool_limits
 
         expected = self._network.input_shape[1:]
-        if batch.ndim != 4 or batch.shape[1:] != expected:
+        if batch.ndim != 4 or batch.shape[1:] != expected or not len(batch):
             raise CamError(
                 f"a batch of shape {batch.shape} for a network that takes (N, "
                 f"{', '.join(map(str, expected))})"
