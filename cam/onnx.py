@@ -18,15 +18,8 @@ from onnx import helper, numpy_helper
 
 from cam.caffenet import Blobs
 from cam.errors import CamError
-from cam.network import (
-    Head,
-    Layer,
-    Network,
-    Shape,
-    concat_axis,
-    convolution_geometry,
-    pooling_geometry,
-)
+from cam.layers import Layer, Shape, concat_axis, convolution_geometry, pooling_geometry
+from cam.network import Head, Network
 
 __all__ = ["to_onnx"]
 

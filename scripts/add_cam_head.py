@@ -32,7 +32,8 @@ from cam.caffenet import (
     write_prototxt,
 )
 from cam.errors import CamError
-from cam.network import Layer, Network, load_network, load_weights
+from cam.layers import Layer
+from cam.network import Network, load_network, load_weights
 
 COMMENT = (
     "Written by scripts/add_cam_head.py: the same scores, by a head for class activation mapping."
