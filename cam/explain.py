@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cam import zoo
 from cam.coloring import montage
+from cam.download import check_recorded
 from cam.engines import Engine, Forward, open_engine
 from cam.errors import CamError
 from cam.files import atomic_path, sha256_of
@@ -455,14 +456,16 @@ def load_files(
     names = _default_names(classes) if class_names is None else tuple(class_names)
     if len(names) != classes:
         raise CamError(f"{len(names)} class names for the {classes} classes of {prototxt}")
-    running = open_engine(engine, network, weights, head, Path(caffemodel), threads)
+    digest = sha256_of(caffemodel)
+    check_recorded(Path(caffemodel), digest)
+    running = open_engine(engine, network, weights, head, Path(caffemodel), threads, digest)
     if threads is not None:
         _limit_threads(threads)
     record = {
         "model": name or Path(prototxt).stem,
         "prototxt": Path(prototxt).name,
         "caffemodel": Path(caffemodel).name,
-        "caffemodel_sha256": sha256_of(caffemodel),
+        "caffemodel_sha256": digest,
         "last_conv": head.last_conv,
         "class_layer": head.class_layer,
         "engine": running.name,

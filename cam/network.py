@@ -5,6 +5,7 @@ Files that do not fit together are found here, before anything runs.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -55,6 +56,15 @@ class Network:
     layers: tuple[Layer, ...]
     blob_shapes: Mapping[str, Shape]
     weight_shapes: Mapping[str, tuple[Shape, ...]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the layers with all their parameters, and of the input's shape."""
+        sha256 = hashlib.sha256(repr((self.input_name, self.input_shape[1:])).encode())
+        for layer in self.layers:
+            serialized = layer.message.SerializeToString(deterministic=True)
+            sha256.update(len(serialized).to_bytes(8, "big") + serialized)
+        return sha256.hexdigest()
 
     @property
     def input_shape(self) -> Shape:

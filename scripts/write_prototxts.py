@@ -1,7 +1,8 @@
 """Write the original networks' prototxts and the solver from a table of their layers.
 
 The table (``nets.json``) lists name, type, bottoms, tops and parameters of every layer of the five
-deploy networks and of the GoogLeNet-CAM training network of the original release.
+deploy networks and of the GoogLeNet-CAM training network of the original release. GoogLeNet-GMP,
+which the paper compares with and whose files were not released, differs in the global pooling only.
 
     python scripts/write_prototxts.py ../shared/facts/nets.json models
 """
@@ -24,6 +25,12 @@ OLDER_STYLE = (
     "deploy_vgg16CAM.prototxt",
 )
 """The files of the original release that use ``layers`` with enum types."""
+
+MAX_POOLED = {
+    "deploy_googlenetCAM.prototxt": "deploy_googlenetGMP.prototxt",
+    "train_val_googlenetCAM.prototxt": "train_val_googlenetGMP.prototxt",
+}
+"""The files that get a twin with global max pooling, which the paper compares with."""
 
 SOLVER = {
     "net": "models/train_val_googlenetCAM.prototxt",
@@ -60,14 +67,32 @@ def network_message(facts: dict[str, Any], older_style: bool) -> Any:
     return net
 
 
+def max_pooled(net: Any) -> Any:
+    """Return GoogLeNet-GMP: the network with global max pooling in place of global average."""
+    result = message_class("NetParameter")()
+    result.CopyFrom(net)
+    result.name = f"{net.name}-GMP"
+    (pooling,) = (layer.pooling_param for layer in result.layer if layer.name == "CAM_pool")
+    pooling.pool = pooling.MAX
+    return result
+
+
 @click.command(help=__doc__)
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def main(table: Path, folder: Path) -> None:
     for name, facts in json.loads(table.read_text(encoding="utf-8")).items():
-        write_prototxt(folder / name, network_message(facts, name in OLDER_STYLE))
-    solver = json_format.ParseDict(SOLVER, message_class("SolverParameter")())
-    write_prototxt(folder / "solver_googlenetCAM.prototxt", solver)
+        net = network_message(facts, name in OLDER_STYLE)
+        write_prototxt(folder / name, net)
+        if name in MAX_POOLED:
+            write_prototxt(folder / MAX_POOLED[name], max_pooled(net))
+    for variant in ("CAM", "GMP"):
+        fields = {
+            key: value.replace("CAM", variant) if isinstance(value, str) else value
+            for key, value in SOLVER.items()
+        }
+        solver = json_format.ParseDict(fields, message_class("SolverParameter")())
+        write_prototxt(folder / f"solver_googlenet{variant}.prototxt", solver)
 
 
 if __name__ == "__main__":

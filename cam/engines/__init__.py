@@ -115,6 +115,7 @@ def open_engine(
     head: Head,
     caffemodel: Path,
     threads: int | None = None,
+    weights_digest: str | None = None,
 ) -> Engine:
     """Start an engine on a network.
 
@@ -129,6 +130,8 @@ def open_engine(
         The file that the weights come from, which Caffe reads by itself.
     threads : int, optional
         How many threads a forward pass may use; the engine's choice if not given.
+    weights_digest : str, optional
+        The SHA-256 of `caffemodel`, with which compiled networks are kept for the next start.
 
     Returns
     -------
@@ -153,4 +156,4 @@ def open_engine(
         raise CamError(f"the openvino engine runs on the CPU, not on {device!r}")
     from cam.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(network, weights, head, threads)
+    return OpenVinoEngine(network, weights, head, threads, weights_digest)

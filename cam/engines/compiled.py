@@ -2,8 +2,8 @@
 
 A file holds the SHA-256 of its content and the content, OpenVINO's export of a compiled network.
 Its name is a digest of everything that the result depends on: the network, the weights, the
-engine's version and options, the processor. Files are written under another name and renamed, so that
-concurrent starts never see half of one; a damaged one is made again.
+engine's version and options, the processor. Files are written under another name and renamed, so
+that concurrent starts never see half of one; a damaged one is made again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cam.errors import CamError
-from cam.files import atomic_path
+from cam.files import atomic_path, sha256_of
 
 __all__ = ["cache_folder", "compile_cached"]
 
@@ -50,7 +50,8 @@ def compile_cached(
     options : mapping
         The compilation's options.
     key : mapping
-        What the network is made from, ready for JSON. Version, options and processor are added.
+        What the network is made from, ready for JSON. Options, processor, and the versions of
+        OpenVINO and of the code that writes the graph are added.
     build : callable
         Returns the ``openvino.Model``; called only if it is not in the cache.
 
@@ -68,6 +69,7 @@ def compile_cached(
         **key,
         "options": {name: str(value) for name, value in options.items()},
         "openvino": openvino.get_version(),
+        "writer": sha256_of(Path(__file__).parents[1] / "onnx.py"),
         "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
     }

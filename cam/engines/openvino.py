@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from cam.caffenet import Blobs
 from cam.engines import Forward
+from cam.engines.compiled import compile_cached
 from cam.errors import CamError
 from cam.network import Head, Network
 
@@ -32,6 +34,9 @@ class OpenVinoEngine:
         The blobs to give out.
     threads : int, optional
         How many threads a forward pass may use; OpenVINO's choice if not given.
+    weights_digest : str, optional
+        The SHA-256 of the file that the weights come from. With it the compiled network is kept on
+        disk for the next start, see `cam.engines.compiled`.
 
     Attributes
     ----------
@@ -48,11 +53,12 @@ class OpenVinoEngine:
         weights: Mapping[str, Blobs],
         head: Head,
         threads: int | None = None,
+        weights_digest: str | None = None,
     ) -> None:
         import openvino
 
-        from cam.onnx import to_onnx
-
+        self._network, self._weights, self._head = network, weights, head
+        self._weights_digest = weights_digest
         self.class_weights: NDArray[np.float32] = np.asarray(weights[head.class_layer][0])
         self._input_shape = network.input_shape[1:]
         self._output_shapes = [
@@ -63,8 +69,6 @@ class OpenVinoEngine:
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        serialized = to_onnx(network, weights, head).SerializeToString()
-        self._model = self._core.read_model(serialized, b"")
         self._requests: dict[int, Any] = {}
         self._streaming: dict[int, _StreamingNetwork] = {}
         self._lock = threading.Lock()
@@ -119,9 +123,10 @@ class OpenVinoEngine:
         return Forward(*outputs)
 
     def _request(self, count: int) -> Any:
-        if count not in self._requests:
-            self._requests[count] = self._compile(count, "LATENCY").create_infer_request()
-        return self._requests[count]
+        with self._lock:
+            if count not in self._requests:
+                self._requests[count] = self._compile(count, "LATENCY").create_infer_request()
+            return self._requests[count]
 
     def _streaming_network(self, count: int) -> _StreamingNetwork:
         with self._lock:
@@ -130,9 +135,28 @@ class OpenVinoEngine:
             return self._streaming[count]
 
     def _compile(self, count: int, hint: str) -> Any:
-        self._model.reshape([count, *self._input_shape])
         options = {**self._options, "PERFORMANCE_HINT": hint}
-        return self._core.compile_model(self._model, "CPU", options)
+        if self._weights_digest is None:
+            return self._core.compile_model(self._model(count), "CPU", options)
+        key = {
+            "network": self._network.digest,
+            "weights": self._weights_digest,
+            "outputs": [self._head.last_conv, self._head.scores],
+            "batch": count,
+        }
+        return compile_cached(self._core, options, key, partial(self._model, count))
+
+    def _model(self, count: int) -> Any:
+        model = self._core.read_model(self._onnx, b"")
+        model.reshape([count, *self._input_shape])
+        return model
+
+    @cached_property
+    def _onnx(self) -> bytes:
+        from cam.onnx import to_onnx
+
+        serialized: bytes = to_onnx(self._network, self._weights, self._head).SerializeToString()
+        return serialized
 
 
 class _StreamingNetwork:
