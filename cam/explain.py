@@ -260,6 +260,10 @@ class CamModel:
         self.class_names = tuple(class_names)
         self.record = record
 
+    def prepare(self, style: str = "pycaffe") -> None:
+        """Do once what the first picture in a style would otherwise wait for."""
+        self.engine.prepare(get_style(style).crops)
+
     def explain(
         self,
         image: PictureSource,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cam.cli.options import load_model, model_options, style_options
+from cam.cli.timings import Timings
 
 if TYPE_CHECKING:
     from cam.explain import Explanation
@@ -30,6 +31,7 @@ DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--show", is_flag=True, help="Show each class's overlay in a window.")
+@click.option("--timings", is_flag=True, help="Say how long each step took.")
 @click.option(
     "--save-mat", is_flag=True, help="Write what the original's demo.m loads with online = 0, too."
 )
@@ -41,6 +43,7 @@ def run(
     output: Path,
     as_json: bool,
     show: bool,
+    timings: bool,
     save_mat: bool,
     **network: Any,
 ) -> None:
@@ -53,11 +56,18 @@ def run(
         from cam.windows import check_display
 
         check_display()
-    model = load_model(**network)
+    clock = Timings()
+    with clock.step("imports"):
+        import cam.explain  # noqa: F401
+    with clock.step("network's load"):
+        model = load_model(**network)
+        model.prepare(style)
     results = []
     for image, folder in result_folders(images, output).items():
-        result = model.explain(image, top, style, placement)
-        result.save(folder)
+        with clock.step("picture to maps"):
+            result = model.explain(image, top, style, placement)
+        with clock.step("overlays and files"):
+            result.save(folder)
         if save_mat:
             from cam.matfiles import save_network
 
@@ -72,6 +82,8 @@ def run(
             show_overlays(result)
     if as_json:
         click.echo(json.dumps(results, indent=2))
+    if timings:
+        clock.print()
 
 
 @click.command()
@@ -86,6 +98,7 @@ def run(
     help="Folder for the results.",
 )
 @click.option("--show", is_flag=True, help="Show each class's overlay in a window.")
+@click.option("--timings", is_flag=True, help="Say how long each step took.")
 @click.pass_context
 def demo(ctx: click.Context, /, **options: Any) -> None:
     """Make the class activation maps of the photograph that comes with the project."""

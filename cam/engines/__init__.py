@@ -67,6 +67,9 @@ class Engine(Protocol):
     def in_flight(self) -> int:
         """See above."""
 
+    def prepare(self, count: int) -> None:
+        """Do once what the first batch of `count` inputs would otherwise wait for."""
+
     def forward(self, batch: Array) -> Forward:
         """Run a batch.
 

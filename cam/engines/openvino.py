@@ -73,6 +73,10 @@ class OpenVinoEngine:
         self._streaming: dict[int, _StreamingNetwork] = {}
         self._lock = threading.Lock()
 
+    def prepare(self, count: int) -> None:
+        """Compile the network for batches of `count` inputs."""
+        self._request(count)
+
     def forward(self, batch: NDArray[np.float32]) -> Forward:
         """Run a batch; see `cam.engines.Engine.forward`.
 

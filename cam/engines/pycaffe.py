@@ -74,6 +74,13 @@ class PycaffeEngine:
         self._net = _load_net(self._caffe, network, caffemodel)
         self.class_weights: NDArray[np.float32] = self._net.params[head.class_layer][0].data.copy()
 
+    def prepare(self, count: int) -> None:
+        """Reshape the network for batches of `count` inputs."""
+        data = self._net.blobs[self._network.input_name]
+        if data.num != count:
+            data.reshape(count, *self._network.input_shape[1:])
+            self._net.reshape()
+
     def forward(self, batch: NDArray[np.float32]) -> Forward:
         """Run a batch; see `cam.engines.Engine.forward`."""
         self._run(batch)
@@ -132,11 +139,8 @@ class PycaffeEngine:
                 f"{', '.join(map(str, expected))})"
             )
         self._use_device()
-        data = self._net.blobs[self._network.input_name]
-        if tuple(data.data.shape) != batch.shape:
-            data.reshape(*batch.shape)
-            self._net.reshape()
-        data.data[...] = batch
+        self.prepare(len(batch))
+        self._net.blobs[self._network.input_name].data[...] = batch
         with threadpool_limits(self._threads, user_api="blas"):
             self._net.forward()
 
