@@ -276,10 +276,11 @@ def blend_tables(
     Returns
     -------
     numpy.ndarray
-        uint8 (3, 65536), read-only: for each channel, at 256 · byte + level, 255 times the sum,
-        rounded half to even.
+        uint8 (3, 65536), read-only: for each channel, at 256 · level + byte, 255 times the sum,
+        rounded half to even. Neighbours in a heat map have nearly the same level, so that what is
+        looked up for them lies together.
     """
-    sums = picture_share[:, np.newaxis] + heat_share[:, np.newaxis]
+    sums = heat_share[:, :, np.newaxis] + picture_share
     sums *= 255
     tables = np.rint(sums, out=sums).astype(np.uint8, order="C").reshape(3, -1)
     tables.flags.writeable = False
@@ -311,9 +312,10 @@ def blend(
     >>> blend(np.zeros((1, 2, 3), np.uint8), np.array([[[0, 102]]], np.uint8), [tables]).tolist()
     [[[[128, 128, 128], [230, 230, 230]]]]
     """
-    offsets = [np.left_shift(plane, 8, dtype=np.uint16) for plane in cv2.split(picture)]
+    planes = cv2.split(picture)
     blended = np.empty((len(levels), *picture.shape), np.uint8)
     for overlay, of_map, of_channels in zip(blended, levels, tables, strict=True):
-        channels = [t.take(offset | of_map) for t, offset in zip(of_channels, offsets, strict=True)]
+        offset = np.left_shift(of_map, 8, dtype=np.uint16)
+        channels = [t.take(offset | plane) for t, plane in zip(of_channels, planes, strict=True)]
         cv2.merge(channels, dst=overlay)
     return blended
