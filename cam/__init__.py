@@ -18,7 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cam.coloring import im2double, py_map2jpg
     from cam.errors import CamError
-    from cam.explain import CamModel, Explanation, load, load_files
+    from cam.explain import CamModel, load, load_files
+    from cam.explanation import Explanation
     from cam.mapping import py_returnCAMmap
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 _HOMES = {
     "CamError": "cam.errors",
     "CamModel": "cam.explain",
-    "Explanation": "cam.explain",
+    "Explanation": "cam.explanation",
     "im2double": "cam.coloring",
     "load": "cam.explain",
     "load_files": "cam.explain",

@@ -12,7 +12,8 @@ from cam.errors import CamError, nearest_names
 from cam.mapping import return_cam_map
 
 if TYPE_CHECKING:
-    from cam.explain import CamModel, Explanation
+    from cam.explain import CamModel
+    from cam.explanation import Explanation
 
 __all__ = ["explain_class", "find_class", "plain_name", "short_name"]
 
@@ -67,14 +68,14 @@ def explain_class(model: CamModel, explanation: Explanation, index: int) -> Expl
     ----------
     model : cam.explain.CamModel
         The model that made the explanation.
-    explanation : cam.explain.Explanation
+    explanation : cam.explanation.Explanation
         Of any classes.
     index : int
         The class, from 0.
 
     Returns
     -------
-    cam.explain.Explanation
+    cam.explanation.Explanation
         Of this class only. The network does not run again.
     """
     weights = model.engine.class_weights[[index]]

@@ -18,6 +18,7 @@ __all__ = [
     "PICTURE_SHARE",
     "blend",
     "blend_tables",
+    "caption",
     "colors",
     "im2double",
     "matlab_heat_levels",
@@ -171,6 +172,36 @@ def colors(name: str = "jet") -> NDArray[np.uint8]:
     found = np.asarray(cv2.applyColorMap(levels, _color_map_number(name))[:, 0], np.uint8)
     found.flags.writeable = False
     return found
+
+
+def caption(lines: Sequence[str], width: int) -> NDArray[np.uint8]:
+    """Return a white strip with lines of text, to stand under a picture.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The lines, from the top. One that is too long for the width is written smaller.
+    width : int
+        How wide the strip is.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (4 and 20 for each line, `width`, 3).
+
+    Examples
+    --------
+    >>> caption(["1: 0.897", "espresso"], 256).shape
+    (44, 256, 3)
+    """
+    margin, line_height, size = 4, 20, 0.5
+    strip = np.full((margin + line_height * len(lines), width, 3), 255, np.uint8)
+    for row, text in enumerate(lines):
+        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+        scale = size * min(1.0, (width - 2 * margin) / max(length, 1))
+        place = (margin, 17 + line_height * row)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
 
 
 def montage(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

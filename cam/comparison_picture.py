@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.coloring import matlab_heat_picture, montage
+from cam.coloring import caption, matlab_heat_picture, montage
 from cam.compare import CENTER_CROP, Comparison, Pair
 from cam.images import FRAME, Picture
 
@@ -18,7 +18,6 @@ __all__ = ["comparison_picture"]
 
 Array = NDArray[Any]
 
-CAPTION_HEIGHT = 44
 GAP = 8
 AMPLIFICATIONS = (1, 2, 5, 10, 20, 50)
 """How much a difference may be strengthened. Above, rounding would look like a finding."""
@@ -81,7 +80,7 @@ def _header(comparison: Comparison) -> Picture:
         ("theirs", "/".join(comparison.theirs.path.parts[-2:])),
         ("difference", "red: ours higher, blue: theirs"),
     ]
-    return montage([_caption(texts, FRAME) for texts in columns])
+    return montage([caption(texts, FRAME) for texts in columns])
 
 
 def _line(row: _Row, factor: int) -> Picture:
@@ -98,7 +97,7 @@ def _line(row: _Row, factor: int) -> Picture:
     tiles = [_fitted(row.ours), _fitted(row.theirs), _difference_picture(apart * factor)]
     return montage(
         [
-            np.concatenate([tile, _caption(text, FRAME)])
+            np.concatenate([tile, caption(text, FRAME)])
             for tile, text in zip(tiles, texts, strict=True)
         ]
     )
@@ -123,17 +122,6 @@ def _fitted(tile: Array) -> Array:
         return tile
     method = cv2.INTER_AREA if tile.shape[1] > FRAME else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(tile, (FRAME, rows), interpolation=method))
-
-
-def _caption(lines: tuple[str, str], width: int) -> Picture:
-    strip = np.full((CAPTION_HEIGHT, width, 3), 255, np.uint8)
-    for text, baseline in zip(lines, (17, 37), strict=True):
-        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-        scale = 0.5 * min(1.0, (width - 8) / max(length, 1))
-        cv2.putText(
-            strip, text, (4, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
-        )
-    return strip
 
 
 def _class_label(comparison: Comparison, pair: Pair, k: int) -> str:

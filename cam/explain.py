@@ -6,223 +6,26 @@ engine together; `CamModel.explain` runs the pipeline.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from cam import zoo
-from cam.coloring import montage
 from cam.download import check_recorded
 from cam.engines import Engine, Forward, open_engine
 from cam.errors import CamError
-from cam.files import atomic_path, sha256_of
-from cam.images import Picture, PictureSource, read_picture, write_picture
+from cam.explanation import Explanation
+from cam.files import sha256_of
+from cam.images import PictureSource, read_picture
 from cam.mapping import return_cam_map
 from cam.network import find_head, load_network, load_weights
 from cam.styles import Prepared, Style, get_style
 
-__all__ = ["CamModel", "Explanation", "load", "load_files"]
-
-CAPTION_HEIGHT = 44
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What the network saw in one picture: its top classes and where the evidence for each lies.
-
-    T is the number of top classes, C the number of all classes.
-
-    Attributes
-    ----------
-    frame : numpy.ndarray
-        uint8 (256, 256, 3) BGR: the resized picture, on which heat maps and overlays lie.
-    scores : numpy.ndarray
-        float32 (C,): probabilities of all classes, the mean over the crops.
-    indices : numpy.ndarray
-        int (T,): the top classes, best first, counted from 0.
-    names : tuple of str
-        Their names.
-    maps : numpy.ndarray
-        float32 (crops, T, h, w): the raw class activation maps of each crop.
-    forward : cam.engines.Forward
-        What the network gave: last conv activations (crops, K, h, w), scores (crops, C).
-    crop : int
-        Rows and columns of a crop.
-    style : cam.styles.Style
-        How crops, maps and colours are made.
-    record : dict
-        Model, engine, device, style and versions, for the record.
-    """
-
-    frame: Picture
-    scores: NDArray[np.float32]
-    indices: NDArray[np.intp]
-    names: tuple[str, ...]
-    maps: NDArray[np.float32]
-    forward: Forward
-    crop: int
-    style: Style
-    record: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """Probabilities of the top classes, float32 (T,)."""
-        return self.scores[self.indices]
-
-    @cached_property
-    def merged(self) -> NDArray[Any]:
-        """Maps of the whole picture before they are normalised, (T, 256, 256)."""
-        return self.style.merge(self.maps, self.crop)
-
-    @cached_property
-    def heat_maps(self) -> NDArray[np.float64]:
-        """Maps of the whole picture, each stretched to [0, 1], float64 (T, 256, 256)."""
-        return np.stack([self._heat_map(k) for k in range(len(self.indices))])
-
-    @cached_property
-    def levels(self) -> NDArray[np.uint8]:
-        """Which of the 256 colours each pixel of the heat maps gets, uint8 (T, 256, 256)."""
-        return np.stack([self.style.levels(self._heat_map(k)) for k in range(len(self.indices))])
-
-    @cached_property
-    def _overlays(self) -> NDArray[np.uint8]:
-        overlays = self.style.overlays(self.frame, self.levels)
-        overlays.flags.writeable = False
-        return overlays
-
-    def _heat_map(self, k: int) -> NDArray[np.float64]:
-        # One class at a time, and not kept: the numbers at work then stay in the cache.
-        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop)
-        return self.style.normalize(merged)
-
-    def heat_picture(self, k: int) -> Picture:
-        """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR."""
-        return self.style.heat_picture(self.levels[k])
-
-    def overlay(self, k: int) -> Picture:
-        """Return the picture with the heat map of the class of rank `k` over it.
-
-        Parameters
-        ----------
-        k : int
-            Rank of the class, 0 being the best.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint8 (256, 256, 3) BGR: 0.2 · picture + 0.7 · heat, in the style's arithmetic. It is
-            read-only; draw on a copy of it.
-        """
-        overlay: Picture = self._overlays[k]
-        return overlay
-
-    def montage(self, captions: bool = False) -> Picture:
-        """Return the picture and the overlays side by side.
-
-        Parameters
-        ----------
-        captions : bool, optional
-            Put rank, probability and class name under each; without, the picture is the
-            original's `result.jpg`.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint8 (256 or more, W, 3) BGR with 8 white columns between the pictures.
-        """
-        pictures = [self.frame, *(self.overlay(k) for k in range(len(self.indices)))]
-        if captions:
-            texts = [("input", f"{self.record.get('model', '')}")]
-            texts += [
-                (f"{k + 1}: {probability:.3f}", _short_name(name))
-                for k, (name, probability) in enumerate(
-                    zip(self.names, self.probabilities, strict=True)
-                )
-            ]
-            pictures = [_captioned(p, t) for p, t in zip(pictures, texts, strict=True)]
-        return montage(pictures)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return classes, probabilities and the record, ready for JSON."""
-        top = [
-            {"rank": k + 1, "index": int(index), "name": name, "probability": float(probability)}
-            for k, (index, name, probability) in enumerate(
-                zip(self.indices, self.names, self.probabilities, strict=True)
-            )
-        ]
-        return {"top": top, "index_base": 0, "record": dict(self.record)}
-
-    def to_npz(self, path: str | os.PathLike[str]) -> None:
-        """Write indices, names, probabilities, scores, maps and heat maps as a NumPy archive.
-
-        Parameters
-        ----------
-        path : path-like
-            The ``.npz`` file to write. It holds plain arrays only and loads without pickle.
-        """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                indices=self.indices,
-                names=np.array(self.names),
-                probabilities=self.probabilities,
-                scores=self.scores,
-                maps=self.maps,
-                heat_maps=self.heat_maps.astype(np.float32),
-            )
-
-    def to_mat(self, path: str | os.PathLike[str]) -> None:
-        """Write activations and scores as the original's pre-extracted features.
-
-        Parameters
-        ----------
-        path : path-like
-            The ``.mat`` file to write, with ``activation_lastconv`` (w, h, K, crops) and
-            ``scores`` (C, crops), which the original's `demo.m` loads with ``online = 0``.
-        """
-        from cam.matfiles import save_features
-
-        save_features(path, self.forward.activations, self.forward.scores)
-
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write the montage, each class's heat map and overlay, the arrays and a summary.
-
-        Parameters
-        ----------
-        folder : path-like
-            The folder to write to; it is created if it is missing.
-
-        Returns
-        -------
-        list of pathlib.Path
-            The files written: ``montage.png``, ``top1_NAME_heat.png`` and
-            ``top1_NAME_overlay.png`` and so on, ``maps.npz`` and ``result.json``; in the ten-crop
-            style the original's ``result.jpg`` as well.
-        """
-        target = Path(folder)
-        pictures = {"montage.png": self.montage(captions=True)}
-        if self.style.name == "matlab":
-            pictures["result.jpg"] = self.montage()
-        for k, name in enumerate(self.names):
-            stem = f"top{k + 1}_{_file_name(name)}"
-            pictures[f"{stem}_heat.png"] = self.heat_picture(k)
-            pictures[f"{stem}_overlay.png"] = self.overlay(k)
-        for name, picture in pictures.items():
-            write_picture(target / name, picture)
-        self.to_npz(target / "maps.npz")
-        with atomic_path(target / "result.json") as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        return [target / name for name in (*pictures, "maps.npz", "result.json")]
+__all__ = ["CamModel", "load", "load_files"]
 
 
 class CamModel:
@@ -465,13 +268,14 @@ def load_files(
     running = open_engine(engine, network, weights, head, Path(caffemodel), threads, digest)
     if threads is not None:
         _limit_threads(threads)
-    record = {
+    record: dict[str, Any] = {
         "model": name or Path(prototxt).stem,
         "prototxt": Path(prototxt).name,
         "caffemodel": Path(caffemodel).name,
         "caffemodel_sha256": digest,
         "last_conv": head.last_conv,
         "class_layer": head.class_layer,
+        "crop": rows,
         "engine": running.name,
         "device": running.device,
     }
@@ -479,6 +283,7 @@ def load_files(
 
 
 def _limit_threads(threads: int) -> None:
+    import cv2
     from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(threads)
@@ -495,23 +300,3 @@ def _default_names(classes: int) -> tuple[str, ...]:
 def _placement_record(style: Style) -> dict[str, str]:
     placement = getattr(style, "placement", None)
     return {} if placement is None else {"placement": placement}
-
-
-def _short_name(name: str) -> str:
-    return name.split(",")[0]
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", _short_name(name)).strip("_")
-
-
-def _captioned(picture: Picture, lines: tuple[str, str]) -> Picture:
-    """Return a picture with two lines of text under it, each as large as fits the width."""
-    strip = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 255, np.uint8)
-    for text, baseline in zip(lines, (17, 37), strict=True):
-        (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-        scale = 0.5 * min(1.0, (picture.shape[1] - 8) / max(width, 1))
-        cv2.putText(
-            strip, text, (4, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
-        )
-    return np.concatenate([picture, strip])

@@ -23,7 +23,7 @@ from cam.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cam.explain import Explanation
+    from cam.explanation import Explanation
     from cam.images import Picture
     from cam.localize import Box
 

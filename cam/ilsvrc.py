@@ -23,7 +23,7 @@ from cam.localize import picture_heatmap
 from cam.matfiles import write_mat
 
 if TYPE_CHECKING:
-    from cam.explain import Explanation
+    from cam.explanation import Explanation
 
 __all__ = [
     "RECORD_FILE",
@@ -61,7 +61,7 @@ def write_ilsvrc_heatmaps(
 
     Parameters
     ----------
-    explanation : cam.explain.Explanation
+    explanation : cam.explanation.Explanation
         Of the ten-crop style ``"matlab"``, with five classes or more.
     picture_size : pair of int
         The rows and columns of the picture itself.
@@ -157,7 +157,7 @@ def write_record(folder: str | os.PathLike[str], record: Mapping[str, Any]) -> N
     folder : path-like
         The folder; it is created if it is missing.
     record : mapping
-        As `cam.explain.Explanation.record`.
+        As `cam.explanation.Explanation.record`.
 
     Raises
     ------

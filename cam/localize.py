@@ -301,7 +301,7 @@ def picture_heatmap(merged_map: NDArray[Any], picture_size: Sequence[int]) -> ND
     Parameters
     ----------
     merged_map : ndarray, shape (h, w)
-        A map of the whole picture, as :attr:`cam.explain.Explanation.merged` has them.
+        A map of the whole picture, as :attr:`cam.explanation.Explanation.merged` has them.
     picture_size : pair of int
         The picture's rows and columns.
 

@@ -17,7 +17,7 @@ from cam import matfiles, zoo
 from cam.download import Progress, fetch_file
 from cam.engines import Forward
 from cam.errors import CamError
-from cam.explain import Explanation
+from cam.explanation import Explanation
 from cam.files import sha256_of
 from cam.images import FRAME, PictureSource, read_picture
 from cam.mapping import return_cam_map
@@ -167,7 +167,7 @@ def explain_features(
 
     Returns
     -------
-    cam.explain.Explanation
+    cam.explanation.Explanation
         As `cam.explain.CamModel.explain` gives with ``style="matlab"``. The record says where the
         features came from, and its ``score_residual`` how well they fit the class layer.
 

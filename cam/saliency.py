@@ -21,7 +21,8 @@ from cam.styles import get_style
 
 if TYPE_CHECKING:
     from cam.engines import Engine
-    from cam.explain import CamModel, Explanation
+    from cam.explain import CamModel
+    from cam.explanation import Explanation
 
 __all__ = [
     "METHOD",
@@ -104,7 +105,7 @@ def explain_by_backpropagation(
 
     Returns
     -------
-    cam.explain.Explanation
+    cam.explanation.Explanation
         As for class activation maps, with the saliency of each crop's pixels in `maps`,
         (crops, T, crop, crop), and ``"method": "backpropagation"`` in the record.
 
@@ -151,14 +152,14 @@ def smoothed(explanation: Explanation, fraction: float = SMOOTHING) -> Explanati
 
     Parameters
     ----------
-    explanation : cam.explain.Explanation
+    explanation : cam.explanation.Explanation
         From `explain_by_backpropagation`.
     fraction : float, optional
         The Gaussian's standard deviation as a fraction of the crop's side; 0 leaves the maps alone.
 
     Returns
     -------
-    cam.explain.Explanation
+    cam.explanation.Explanation
         The same classes.
 
     Raises

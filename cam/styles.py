@@ -214,8 +214,10 @@ class MatlabStyle:
         return merge_ten_crop(enlarge_maps(maps, crop), crop, FRAME)
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
-        """Do the first third of step 7: `mat2gray`."""
-        return mat2gray(merged)
+        """Do the first third of step 7: `mat2gray`, but NaN stays and takes the first colour."""
+        stretched = mat2gray(merged)
+        stretched[np.isnan(merged)] = np.nan
+        return stretched
 
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Do the second third of step 7: `gray2ind` to 256 levels."""

@@ -11,7 +11,7 @@ import cv2
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from cam.explain import Explanation
+    from cam.explanation import Explanation
 
 __all__ = ["check_display", "show_overlays"]
 
@@ -46,7 +46,7 @@ def show_overlays(result: Explanation) -> None:
 
     Parameters
     ----------
-    result : cam.explain.Explanation
+    result : cam.explanation.Explanation
         What to show. The windows have the class names as titles.
     """
     for k, name in enumerate(result.names):

@@ -16,7 +16,7 @@ from cam.comparables import complete, read_comparable
 from cam.compare import Pair, Tolerance, compare_files, difference
 from cam.comparison_picture import comparison_picture
 from cam.engines import Forward
-from cam.explain import Explanation
+from cam.explanation import Explanation
 from cam.images import write_picture
 from cam.mapping import return_cam_map
 from cam.matfiles import save_features, save_network, write_mat

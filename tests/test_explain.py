@@ -10,7 +10,8 @@ import scipy.io
 from PIL import Image
 
 import cam
-from cam.explain import CamModel, Explanation
+from cam.explain import CamModel
+from cam.explanation import Explanation
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import pytest
 
 import cam
 from cam.classes import explain_class
-from cam.explain import CamModel, Explanation
+from cam.explain import CamModel
+from cam.explanation import Explanation
 from cam.figures import (
     FIGURES,
     BoxedPicture,

@@ -11,7 +11,8 @@ import scipy.io
 import cam
 from cam.cli import main
 from cam.evaluate import read_heatmap_folder
-from cam.explain import CamModel, Explanation
+from cam.explain import CamModel
+from cam.explanation import Explanation
 from cam.ilsvrc import (
     is_complete,
     read_picture_list,

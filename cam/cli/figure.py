@@ -15,7 +15,8 @@ from cam.errors import CamError
 
 if TYPE_CHECKING:
     from cam.cli.localize import BoxRule
-    from cam.explain import CamModel, Explanation
+    from cam.explain import CamModel
+    from cam.explanation import Explanation
     from cam.figures import Sheet
     from cam.images import Picture
     from cam.localize import Box

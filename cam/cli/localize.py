@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cam.explain import CamModel, Explanation
+    from cam.explain import CamModel
+    from cam.explanation import Explanation
     from cam.localize import Box, Rule
 
 __all__ = [

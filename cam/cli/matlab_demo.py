@@ -11,7 +11,7 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from cam.explain import Explanation
+    from cam.explanation import Explanation
 
 _PATH = click.Path(path_type=Path)
 

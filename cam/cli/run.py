@@ -12,7 +12,7 @@ from cam.cli.options import load_model, model_options, style_options
 from cam.cli.timings import Timings
 
 if TYPE_CHECKING:
-    from cam.explain import Explanation
+    from cam.explanation import Explanation
 
 DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
 

@@ -63,6 +63,8 @@ class PycaffeEngine:
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
+        from threadpoolctl import ThreadpoolController
+
         self._caffe = import_caffe()
         self._gpu = _gpu_number(device)
         self.device = "cpu" if self._gpu is None else f"gpu:{self._gpu}"
@@ -72,6 +74,7 @@ class PycaffeEngine:
         self._lock = threading.Lock()
         self._use_device()
         self._net = _load_net(self._caffe, network, caffemodel)
+        self._blas = ThreadpoolController()
         self.class_weights: NDArray[np.float32] = self._net.params[head.class_layer][0].data.copy()
 
     def prepare(self, count: int) -> None:
@@ -130,8 +133,6 @@ class PycaffeEngine:
         return gradient
 
     def _run(self, batch: NDArray[np.float32]) -> None:
-        from threadpoolctl import threadpool_limits
-
         expected = self._network.input_shape[1:]
         if batch.ndim != 4 or batch.shape[1:] != expected or not len(batch):
             raise CamError(
@@ -141,7 +142,7 @@ class PycaffeEngine:
         self._use_device()
         self.prepare(len(batch))
         self._net.blobs[self._network.input_name].data[...] = batch
-        with threadpool_limits(self._threads, user_api="blas"):
+        with self._blas.limit(limits=self._threads, user_api="blas"):
             self._net.forward()
 
     def _use_device(self) -> None:

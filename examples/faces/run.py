@@ -29,7 +29,8 @@ from pictures import CLASSES, load_material, read_boxes, write_pictures
 
 from cam.coloring import montage
 from cam.evaluate import overlap
-from cam.explain import CamModel, Explanation, load_files
+from cam.explain import CamModel, load_files
+from cam.explanation import Explanation
 from cam.files import atomic_path
 from cam.images import write_picture
 from cam.localize import Box, draw_boxes, paper_box

@@ -1,0 +1,541 @@
+"""The store of a batch: a folder whose content is valid at every moment.
+
+The list of pictures is cut into pieces of a fixed size, and each piece becomes one Parquet file,
+written under a temporary name and renamed. What a piece holds depends on the list and the run's
+settings alone, so that a run that was killed and resumed gives the same files as one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from cam.errors import CamError
+from cam.files import atomic_path
+from cam.inputs import Entry
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Piece",
+    "PieceResult",
+    "Store",
+    "Summary",
+    "check_store",
+    "import_parquet",
+    "open_store",
+    "read_record",
+    "summarize",
+]
+
+FORMAT_VERSION = 1
+
+_RUN, _ENTRIES, _CLASSES = "run.json", "inputs.jsonl", "classes.txt"
+_PIECES, _SUMMARY, _FAILED = "pieces", "summary.json", "failed.csv"
+_LOCK, _HOLDER = ".lock", ".holder"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SUMMARY_COLUMNS = ("name", "status", "reason", "label", "top_index")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some pictures that follow each other in the list, committed together.
+
+    Attributes
+    ----------
+    number : int
+        Which piece, from 0.
+    first : int
+        The place of its first picture in the list, from 0.
+    entries : tuple of cam.inputs.Entry
+        The pictures.
+    """
+
+    number: int
+    first: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """What a piece gives.
+
+    Attributes
+    ----------
+    number : int
+        Which piece, from 0.
+    table : bytes
+        Its Parquet file.
+    files : mapping of str to bytes
+        Other files by their path in the store, written before the piece counts as done.
+    """
+
+    number: int
+    table: bytes
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a store holds.
+
+    Attributes
+    ----------
+    pictures : int
+        How many pictures the list has.
+    explained, failed : int
+        How many of them are done, and how many could not be read.
+    labelled : int
+        How many of those done have a label.
+    top_accuracy : dict of str to float
+        The share of these whose label is the best class, and is among the top classes, by how
+        many classes count: ``{"1": 0.68, "5": 0.88}``. Empty without labels.
+    """
+
+    pictures: int
+    explained: int
+    failed: int
+    labelled: int
+    top_accuracy: Mapping[str, float]
+
+    @property
+    def missing(self) -> int:
+        """How many pictures are not done yet."""
+        return self.pictures - self.explained - self.failed
+
+
+def import_parquet() -> Any:
+    """Import PyArrow's Parquet module.
+
+    Raises
+    ------
+    CamError
+        If PyArrow is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise CamError(
+            f"batches are stored with PyArrow, which does not import here ({error}); "
+            "pip install 'cam-caffe[batch]'"
+        ) from error
+    return pyarrow.parquet
+
+
+class Store:
+    """An open store, locked against other runs; `open_store` gives one.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where it is.
+    count : int
+        How many pictures its list has.
+    piece_size : int
+        How many pictures a piece has; the last one may have less.
+    """
+
+    def __init__(self, folder: Path, count: int, piece_size: int) -> None:
+        self.folder = folder
+        self.count = count
+        self.piece_size = piece_size
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces there are when all is done."""
+        return -(-self.count // self.piece_size)
+
+    def size_of(self, number: int) -> int:
+        """Return how many pictures a piece has."""
+        return min(self.piece_size, self.count - number * self.piece_size)
+
+    def is_done(self, number: int) -> bool:
+        """Tell whether a piece is there and whole."""
+        parquet = import_parquet()
+        path = _piece_path(self.folder, number)
+        # A file that no longer opens, after a power failure for example, is done again.
+        try:
+            return int(parquet.read_metadata(path).num_rows) == self.size_of(number)
+        except (OSError, ValueError):
+            return False
+
+    def done_pictures(self) -> int:
+        """Return how many pictures are done."""
+        return sum(self.size_of(number) for number in range(self.pieces) if self.is_done(number))
+
+    def missing(self) -> Iterator[Piece]:
+        """Yield the pieces that are not done, in their order; none is kept."""
+        entries = _read_entries(self.folder)
+        for number in range(self.pieces):
+            chunk = tuple(islice(entries, self.size_of(number)))
+            if not self.is_done(number):
+                yield Piece(number, number * self.piece_size, chunk)
+
+    def commit(self, result: PieceResult) -> None:
+        """Write a piece.
+
+        Raises
+        ------
+        CamError
+            If it cannot be written. The store stays valid without it.
+        """
+        for name, data in result.files.items():
+            _write(self.folder / name, data, self.folder)
+        _write(_piece_path(self.folder, result.number), result.table, self.folder)
+
+    def finish(self) -> Summary:
+        """Write the summary and the list of the pictures that could not be read."""
+        summary = summarize(self.folder)
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("name", "reason"))
+        writer.writerows(failures(self.folder))
+        _write(self.folder / _FAILED, table.getvalue().encode(), self.folder)
+        _write(self.folder / _SUMMARY, _json(asdict(summary)), self.folder)
+        return summary
+
+
+@contextmanager
+def open_store(
+    folder: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    entries: Iterable[Entry],
+    class_names: Sequence[str],
+    piece_size: int,
+) -> Iterator[Store]:
+    """Begin a store, or go on with one that was begun with the same settings and list.
+
+    Parameters
+    ----------
+    folder : path-like
+        The store. It is created, or is empty, or is a store.
+    settings : mapping
+        Everything that the results depend on, ready for JSON.
+    entries : iterable of cam.inputs.Entry
+        The pictures. Their names and labels are compared; where they lie may have changed.
+    class_names : sequence of str
+        The names of the classes, kept in the store for its readers.
+    piece_size : int
+        How many pictures are committed together.
+
+    Yields
+    ------
+    Store
+        The store, locked until the block ends.
+
+    Raises
+    ------
+    CamError
+        If the folder is in use by another run, is something else, was begun with other settings
+        or another list (the message shows the difference), or cannot be written.
+    """
+    target = Path(folder)
+    with _writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+    with _locked(target):
+        begun = (target / _RUN).exists()
+        if not begun:
+            _check_ours(target)
+        with _writing(target):
+            _remove_temporary_files(target)
+            with atomic_path(target / _ENTRIES) as temporary:
+                count, digest = _write_entries(temporary, entries)
+                record = {
+                    "format": {"name": "cam batch", "version": FORMAT_VERSION},
+                    **settings,
+                    "piece_size": piece_size,
+                    "pictures": {"count": count, "sha256": digest},
+                }
+                if begun:
+                    _check_same(target, record, temporary)
+        if not begun:
+            classes = "".join(f"{name}\n" for name in class_names)
+            _write(target / _CLASSES, classes.encode(), target)
+            with _writing(target):
+                (target / _PIECES).mkdir(exist_ok=True)
+            _write(target / _RUN, _json(record), target)
+        yield Store(target, count, piece_size)
+
+
+def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a store's settings: model, SHA-256 of the weights, engine, versions and options.
+
+    Raises
+    ------
+    CamError
+        If the folder is not a store, or one of a format that this version does not know.
+    """
+    path = Path(folder) / _RUN
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = record["format"]["version"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CamError(f"{folder} is not a store of cam batch: no readable {_RUN}") from error
+    if version != FORMAT_VERSION:
+        raise CamError(
+            f"{folder}: a store of format {version}; this version knows {FORMAT_VERSION}"
+        )
+    return record
+
+
+def summarize(folder: str | os.PathLike[str]) -> Summary:
+    """Count what a store holds, also one that is not finished.
+
+    Parameters
+    ----------
+    folder : path-like
+        The store.
+
+    Returns
+    -------
+    Summary
+        The counts, and the accuracy where labels are given.
+
+    Raises
+    ------
+    CamError
+        If the folder is not a store.
+    """
+    pictures = int(read_record(folder)["pictures"]["count"])
+    explained = failed = labelled = top1 = top = classes = 0
+    for rows in _piece_rows(Path(folder)):
+        for row in rows:
+            if row["status"] != "ok":
+                failed += 1
+                continue
+            explained += 1
+            classes = len(row["top_index"])
+            if row["label"] is not None:
+                labelled += 1
+                top1 += row["label"] == row["top_index"][0]
+                top += row["label"] in row["top_index"]
+    accuracy = {"1": top1 / labelled, str(classes): top / labelled} if labelled else {}
+    return Summary(pictures, explained, failed, labelled, accuracy)
+
+
+def failures(folder: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and reason of the pictures that could not be read."""
+    for rows in _piece_rows(Path(folder)):
+        for row in rows:
+            if row["status"] != "ok":
+                yield row["name"], row["reason"]
+
+
+def check_store(folder: str | os.PathLike[str]) -> list[str]:
+    """Read all of a store and say what is wrong with it.
+
+    Parameters
+    ----------
+    folder : path-like
+        The store.
+
+    Returns
+    -------
+    list of str
+        One line for each piece that is damaged or does not hold the pictures that it should; empty
+        for a sound store. Pieces that are not done yet are not wrong.
+
+    Raises
+    ------
+    CamError
+        If the folder is not a store.
+    """
+    parquet = import_parquet()
+    record, root = read_record(folder), Path(folder)
+    store = Store(root, record["pictures"]["count"], record["piece_size"])
+    entries = _read_entries(root)
+    problems = []
+    for number in range(store.pieces):
+        expected = [entry.name for entry in islice(entries, store.size_of(number))]
+        path = _piece_path(root, number)
+        if not path.exists():
+            continue
+        try:
+            table = parquet.read_table(path)
+        except (OSError, ValueError) as error:
+            problems.append(f"{path}: damaged: {str(error).splitlines()[0]}")
+            continue
+        first = number * store.piece_size
+        if table["name"].to_pylist() != expected or table["index"].to_pylist() != list(
+            range(first, first + len(expected))
+        ):
+            problems.append(f"{path}: not the pictures {first} to {first + len(expected) - 1}")
+    return problems
+
+
+def _piece_path(folder: Path, number: int) -> Path:
+    return folder / _PIECES / f"{number:06d}.parquet"
+
+
+def _piece_rows(folder: Path) -> Iterator[list[dict[str, Any]]]:
+    parquet = import_parquet()
+    for path in sorted((folder / _PIECES).glob("[0-9]*.parquet")):
+        try:
+            yield parquet.read_table(path, columns=list(_SUMMARY_COLUMNS)).to_pylist()
+        except (OSError, ValueError) as error:
+            raise CamError(
+                f"{path} is damaged ({str(error).splitlines()[0]}); remove it and run the batch "
+                "again, which makes it anew"
+            ) from error
+
+
+def _read_entries(folder: Path) -> Iterator[Entry]:
+    with (folder / _ENTRIES).open(encoding="ascii") as lines:
+        for line in lines:
+            yield Entry(**json.loads(line))
+
+
+def _write_entries(path: Path, entries: Iterable[Entry]) -> tuple[int, str]:
+    """Write the list, one JSON object a line; return its length and a digest of what it names."""
+    digest, count = hashlib.sha256(), 0
+    with path.open("w", encoding="ascii") as file:
+        for entry in entries:
+            present = {key: value for key, value in asdict(entry).items() if value is not None}
+            file.write(json.dumps(present) + "\n")
+            digest.update(json.dumps([entry.name, entry.label]).encode() + b"\n")
+            count += 1
+    return count, digest.hexdigest()
+
+
+def _check_ours(folder: Path) -> None:
+    ours = {_ENTRIES, _CLASSES, _PIECES}
+    for path in folder.iterdir():
+        if path.name not in ours and not path.name.startswith("."):
+            raise CamError(
+                f"{folder} is neither empty nor a store of cam batch ({path.name} is in it); "
+                "name another folder"
+            )
+
+
+def _check_same(folder: Path, record: Mapping[str, Any], listed: Path) -> None:
+    stored = _flat(read_record(folder))
+    given = _flat(json.loads(_json(record)))
+    keys = [key for key in {**stored, **given} if stored.get(key) != given.get(key)]
+    if not keys:
+        return
+    told = [
+        f"{key} is {_shown(stored.get(key))} there and {_shown(given.get(key))} here"
+        for key in keys
+        if key != "pictures.sha256"
+    ]
+    if "pictures.sha256" in keys:
+        told.append(_first_difference(folder, listed))
+    raise CamError(
+        f"{folder} was begun with other settings: {'; '.join(told)}; name another folder, or take "
+        "the same settings"
+    )
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value)
+
+
+def _first_difference(folder: Path, listed: Path) -> str:
+    with (folder / _ENTRIES).open(encoding="ascii") as old, listed.open(encoding="ascii") as new:
+        for number, lines in enumerate(zip_longest(old, new), 1):
+            there, here = (_named(line) for line in lines)
+            if there != here:
+                return f"picture {number} is {there} there and {here} here"
+    return "the list of pictures differs"
+
+
+def _named(line: str | None) -> str:
+    if line is None:
+        return "not there"
+    entry = json.loads(line)
+    label = f" with label {entry['label']}" if "label" in entry else ""
+    return f"{entry['name']}{label}"
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def _write(path: Path, data: bytes, folder: Path) -> None:
+    with _writing(folder), atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        # A rename that outlives a power failure must not come before the bytes.
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one clear line."""
+    try:
+        yield
+    except CamError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
+            raise _disk_full(folder) from error
+        raise
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise _disk_full(folder) from error
+        raise CamError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def _disk_full(folder: Path) -> CamError:
+    return CamError(
+        f"no space left on the disk of {folder}; what is written is valid: make room and run the "
+        "same command again, which goes on from there"
+    )
+
+
+def _remove_temporary_files(folder: Path) -> None:
+    """Remove what a killed run has left under temporary names."""
+    for path in folder.rglob(".*"):
+        if path.is_file() and path.name not in (_LOCK, _HOLDER):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CamError(f"{folder} is in use by {_holder(folder)}") from error
+    except (OSError, NotImplementedError) as error:
+        raise CamError(f"cannot lock {folder}: {error}") from error
+    try:
+        holder = {"host": socket.gethostname(), "process": os.getpid()}
+        since = datetime.now().astimezone().isoformat(" ", "seconds")
+        # Without it another run is refused as well, only with less to say.
+        with suppress(OSError):
+            (folder / _HOLDER).write_text(json.dumps({**holder, "since": since}))
+        yield
+    finally:
+        (folder / _HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = json.loads((folder / _HOLDER).read_text())
+        return f"process {holder['process']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return "another run"
