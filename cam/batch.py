@@ -34,7 +34,6 @@ from cam.explanation import Explanation
 from cam.ilsvrc import TOP, write_ilsvrc_heatmaps
 from cam.inputs import Entry, find_pictures
 from cam.localize import RULES, Rule, find_boxes, picture_heatmap
-from cam.mapping import return_cam_map
 from cam.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.styles import Prepared, Style, get_style
 
@@ -531,7 +530,8 @@ def _row(
     work: BatchWork, style: Style, read: _Read, size: tuple[int, int], forward: Forward
 ) -> _Row:
     options = work.options
-    explanation = _explanation(work, style, read, forward)
+    assert read.prepared is not None
+    explanation = work.model.explained(read.prepared, forward, options.top, style)
     values: dict[str, Any] = {
         "index": read.index,
         "name": read.entry.name,
@@ -557,24 +557,6 @@ def _row(
         ]
     files = _ilsvrc_files(explanation, size, read.entry.name) if options.layout == "ilsvrc" else {}
     return _Row(read.index, values, files)
-
-
-def _explanation(work: BatchWork, style: Style, read: _Read, forward: Forward) -> Explanation:
-    assert read.prepared is not None
-    model = work.model
-    scores = forward.scores.mean(axis=0)
-    indices = style.class_order(scores)[: work.options.top]
-    return Explanation(
-        frame=read.prepared.frame,
-        scores=scores,
-        indices=indices,
-        names=tuple(model.class_names[index] for index in indices),
-        maps=return_cam_map(forward.activations, model.engine.class_weights[indices]),
-        forward=forward,
-        crop=model.crop,
-        style=style,
-        record=model.record,
-    )
 
 
 def _ilsvrc_files(explanation: Explanation, size: tuple[int, int], name: str) -> dict[str, bytes]:

@@ -150,19 +150,40 @@ class CamModel:
         for i, picture in enumerate(prepared):
             crops = slice(i * style.crops, (i + 1) * style.crops)
             of_picture = Forward(forward.activations[crops], forward.scores[crops])
-            scores = of_picture.scores.mean(axis=0) if style.crops > 1 else of_picture.scores[0]
-            indices = style.class_order(scores)[:top]
-            yield Explanation(
-                frame=picture.frame,
-                scores=scores,
-                indices=indices,
-                names=tuple(self.class_names[index] for index in indices),
-                maps=return_cam_map(of_picture.activations, self.engine.class_weights[indices]),
-                forward=of_picture,
-                crop=self.crop,
-                style=style,
-                record={**self.record, "style": style.name, **_placement_record(style)},
-            )
+            yield self.explained(picture, of_picture, top, style)
+
+    def explained(self, picture: Prepared, forward: Forward, top: int, style: Style) -> Explanation:
+        """Return the class activation maps of a picture that went through the network.
+
+        Parameters
+        ----------
+        picture : cam.styles.Prepared
+            The picture as `style` prepared it.
+        forward : cam.engines.Forward
+            What the engine gave for its crops.
+        top : int
+            How many classes.
+        style : cam.styles.Style
+            The style.
+
+        Returns
+        -------
+        Explanation
+            The classes and their maps.
+        """
+        scores = forward.scores.mean(axis=0)
+        indices = style.class_order(scores)[:top]
+        return Explanation(
+            frame=picture.frame,
+            scores=scores,
+            indices=indices,
+            names=tuple(self.class_names[index] for index in indices),
+            maps=return_cam_map(forward.activations, self.engine.class_weights[indices]),
+            forward=forward,
+            crop=self.crop,
+            style=style,
+            record={**self.record, "style": style.name, **_placement_record(style)},
+        )
 
 
 def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = None) -> CamModel:
@@ -271,6 +292,7 @@ def load_files(
     record: dict[str, Any] = {
         "model": name or Path(prototxt).stem,
         "prototxt": Path(prototxt).name,
+        "network_sha256": network.digest,
         "caffemodel": Path(caffemodel).name,
         "caffemodel_sha256": digest,
         "last_conv": head.last_conv,

@@ -45,6 +45,7 @@ _MOST_ELEMENTS_PER_BYTE = 1032
 _MATRIX, _COMPRESSED = 14, 15
 _ELEMENT_KINDS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, _MATRIX, _COMPRESSED, 16, 17, 18}
 _STORED_SMALLER = {"double": np.float64, "single": np.float32, "logical": np.bool_}
+_HEADER_TEXT_BYTES = 116
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
@@ -152,10 +153,17 @@ def write_mat(path: PathLike, variables: Mapping[str, ArrayLike | str | Sequence
         try:
             values = {name: _storable(value) for name, value in variables.items()}
             savemat(temporary, values, appendmat=False, do_compression=True, oned_as="column")
+            _write_header(temporary)
         except OSError as error:
             raise CamError(f"cannot write {path}: {error.strerror or error}") from error
         except Exception as error:
             raise CamError(f"cannot store this in {path}: {_first_line(error)}") from error
+
+
+def _write_header(path: Path) -> None:
+    """Replace the header's text, in which SciPy writes the time: equal content, equal bytes."""
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 5.0 MAT-file, written by cam".ljust(_HEADER_TEXT_BYTES))
 
 
 def load_network(path: PathLike) -> MatlabNetwork:
