@@ -27,7 +27,8 @@ import cv2
 import numpy as np
 
 from cam import zoo
-from cam.batch import BatchOptions, ahead, run_batch
+from cam.batch import BatchOptions, run_batch
+from cam.batch.pipeline import ahead
 from cam.errors import CamError
 from cam.explain import CamModel, load_files
 from cam.images import read_picture

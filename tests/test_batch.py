@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cam
-from cam.batch import BatchOptions, ahead, run_batch
+from cam.batch import BatchOptions, run_batch
+from cam.batch.pipeline import ahead
 from cam.cli import main
 from cam.errors import CamError
 from cam.explain import CamModel

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cam import bench, bench_report, zoo
-from cam.bench import Contestant, NotHereError, multiply_accumulates, quartiles, summarize
+from cam import zoo
+from cam.bench import measure as bench
+from cam.bench import report as bench_report
+from cam.bench.measure import (
+    Contestant,
+    NotHereError,
+    multiply_accumulates,
+    quartiles,
+    summarize,
+)
 from cam.cli.bench import bench as command
 from cam.engines.openvino import OpenVinoEngine
 from cam.errors import CamError
@@ -94,7 +102,7 @@ def test_quartiles_of_one_number_are_that_number() -> None:
 @pytest.mark.parametrize("name", ["googlenet", "alexnet", "efficientnet-lite0"])
 def test_the_network_in_pytorch_is_the_engines(name: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch (extra `bench`) is not installed")
-    from cam.torchnet import TorchNetwork
+    from cam.bench.torchnet import TorchNetwork
 
     info = zoo.get(name)
     network = load_network(zoo.models_folder() / info.prototxt)

@@ -12,7 +12,7 @@ import pytest
 
 import cam
 from cam.batch import BatchOptions, run_batch
-from cam.cluster import DaskRunner
+from cam.batch.cluster import DaskRunner
 from cam.errors import CamError
 from cam.images import read_picture, write_picture
 

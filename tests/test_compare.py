@@ -12,9 +12,9 @@ import pytest
 
 from cam.cli import main
 from cam.coloring import py_map2jpg
-from cam.comparables import complete, read_comparable
 from cam.compare import Pair, Tolerance, compare_files, difference
-from cam.comparison_picture import comparison_picture
+from cam.compare.comparables import complete, read_comparable
+from cam.compare.picture import comparison_picture
 from cam.engines import Forward
 from cam.explanation import Explanation
 from cam.images import write_picture

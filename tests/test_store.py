@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cam.errors import CamError
-from cam.inputs import Entry
-from cam.store import (
+from cam.batch.inputs import Entry
+from cam.batch.store import (
     Piece,
     PieceResult,
     Store,
@@ -25,6 +24,7 @@ from cam.store import (
     read_record,
     summarize,
 )
+from cam.errors import CamError
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -111,7 +111,9 @@ def test_a_second_run_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_run_does_not_last(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from cam.store import open_store; from cam.inputs import Entry\n"
+        "import os, signal, sys\n"
+        "from cam.batch.inputs import Entry\n"
+        "from cam.batch.store import open_store\n"
         "with open_store(sys.argv[1], {}, [Entry('a', '/a')], [], 4):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )

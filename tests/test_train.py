@@ -16,21 +16,21 @@ from google.protobuf import text_format
 
 from cam import zoo
 from cam.caffenet import parse_prototxt, read_caffemodel, read_prototxt, write_prototxt
-from cam.caffetools import failure_line, find_tool
 from cam.engines import open_engine
 from cam.errors import CamError
-from cam.imageset import LabelledPicture, list_folder, read_list, write_lmdb
 from cam.network import build_network, find_head, load_network, load_weights
 from cam.parity import compare_engines
 from cam.seeded import seeded_caffemodel
-from cam.solver import (
+from cam.train import Progress, Record, read_history, train, write_history
+from cam.train.caffetools import failure_line, find_tool
+from cam.train.imageset import LabelledPicture, list_folder, read_list, write_lmdb
+from cam.train.solver import (
     check_initial_weights,
     deploy_form,
     freeze,
     head_layers,
     read_job,
 )
-from cam.train import Progress, Record, read_history, train, write_history
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLE = REPOSITORY / "examples" / "faces"

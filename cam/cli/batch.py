@@ -21,7 +21,7 @@ from cam.errors import CamError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from cam.store import Summary
+    from cam.batch.store import Summary
 
 EXIT_SOME_FAILED = 3
 FAILURES_SHOWN = 100
@@ -118,7 +118,7 @@ def batch(
     class number), a table (.csv with the columns path and label), a .tar file or a picture.
     """
     from cam.batch import BatchOptions, run_batch, run_pieces
-    from cam.store import failures
+    from cam.batch.store import failures
 
     if "nothing" in outputs:
         if len(outputs) > 1:
@@ -130,7 +130,7 @@ def batch(
     model = load()
     runner: Any = run_pieces
     if scheduler is not None:
-        from cam.cluster import DaskRunner
+        from cam.batch.cluster import DaskRunner
 
         runner = DaskRunner(scheduler, load, _say_workers)
     begun = time.perf_counter()
@@ -167,7 +167,7 @@ def batch(
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def store(folder: Path, as_json: bool) -> None:
     """Say what a store of `cam batch` holds, and read all of it to see that it is sound."""
-    from cam.store import check_store, read_record, summarize
+    from cam.batch.store import check_store, read_record, summarize
 
     problems = check_store(folder)
     if problems:

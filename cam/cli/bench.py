@@ -44,7 +44,7 @@ def bench(
     All run the same network with the same weights in turns. What is not installed is left out and
     said; the extra `bench` has it: pip install 'cam-caffe[bench]'.
     """
-    from cam import bench_report
+    from cam.bench import report as bench_report
 
     if source is not None:
         results = bench_report.read_results(source)

@@ -73,7 +73,7 @@ def compare(
     everything is within the tolerance, 1 if not, 2 if the two cannot be lined up.
     """
     from cam.compare import Tolerance, compare_files
-    from cam.comparison_picture import comparison_picture
+    from cam.compare.picture import comparison_picture
     from cam.files import atomic_path
     from cam.images import write_picture
 

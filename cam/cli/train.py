@@ -56,8 +56,8 @@ def train(
     Paths in the solver and the network are relative to the working directory. An interrupt (Ctrl-C)
     or SIGTERM makes a snapshot and ends training, exit code 130; --snapshot goes on from there.
     """
-    from cam.solver import read_job
     from cam.train import train as run
+    from cam.train.solver import read_job
 
     job = read_job(solver)
     with _stop_signals() as stop_requested, _progress_display() as report:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cam.bench import summarize
+from cam.bench.measure import summarize
 from cam.errors import CamError
 from cam.files import atomic_path
 

@@ -1,7 +1,7 @@
 """Comparing results: ours with ours, with the original's MATLAB files, and with its pictures.
 
 `compare` lines up what two files hold, class by class and crop by crop, and measures how far
-apart they are. `cam.comparables` reads the files, `cam.comparison_picture` draws the outcome.
+apart they are. `cam.compare.comparables` reads the files, `cam.compare.picture` draws the outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.comparables import Comparable, add_maps, complete, read_comparable
+from cam.compare.comparables import Comparable, add_maps, complete, read_comparable
 from cam.errors import CamError
 from cam.matfiles import load_network
 from cam.styles import MatlabStyle
@@ -72,7 +72,7 @@ class Difference:
     Attributes
     ----------
     quantity : str
-        Its name; see `cam.comparables.Comparable`.
+        Its name; see `cam.compare.comparables.Comparable`.
     shape : tuple of int
         What was compared; the first axis is the classes where `classes` is not empty.
     classes : tuple of int
@@ -156,7 +156,7 @@ class Comparison:
 
     Attributes
     ----------
-    ours, theirs : cam.comparables.Comparable
+    ours, theirs : cam.compare.comparables.Comparable
         What was compared.
     tolerance : Tolerance
         What counts as the same.
@@ -232,7 +232,7 @@ def compare_files(
     Parameters
     ----------
     ours, theirs : pathlib.Path
-        Anything that `cam.comparables.read_comparable` reads.
+        Anything that `cam.compare.comparables.read_comparable` reads.
     tolerance : Tolerance, optional
         What counts as the same.
     rank : int, optional

@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cam.batch import BatchOptions, BatchWork, run_pieces
+from cam.batch.pipeline import BatchOptions, BatchWork, run_pieces
 from cam.errors import CamError
 
 if TYPE_CHECKING:
+    from cam.batch.store import Piece, PieceResult
     from cam.explain import CamModel
-    from cam.store import Piece, PieceResult
 
 __all__ = ["DaskRunner"]
 
@@ -45,7 +45,7 @@ class DaskRunner:
     --------
     >>> from functools import partial
     >>> import cam
-    >>> from cam.batch import run_batch
+    >>> from cam.batch.pipeline import run_batch
     >>> load = partial(cam.load, "googlenet", engine="openvino")
     >>> run_batch(
     ...     load(), ["val.txt"], "store", runner=DaskRunner("tcp://10.0.0.1:8786", load)

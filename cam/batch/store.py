@@ -22,9 +22,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from cam.batch.inputs import Entry
 from cam.errors import CamError
 from cam.files import atomic_path
-from cam.inputs import Entry
 
 __all__ = [
     "FORMAT_VERSION",
@@ -58,7 +58,7 @@ class Piece:
         Which piece, from 0.
     first : int
         The place of its first picture in the list, from 0.
-    entries : tuple of cam.inputs.Entry
+    entries : tuple of cam.batch.inputs.Entry
         The pictures.
     """
 
@@ -222,7 +222,7 @@ def open_store(
         The store. It is created, or is empty, or is a store.
     settings : mapping
         Everything that the results depend on, ready for JSON.
-    entries : iterable of cam.inputs.Entry
+    entries : iterable of cam.batch.inputs.Entry
         The pictures. Their names and labels are compared; where they lie may have changed.
     class_names : sequence of str
         The names of the classes, kept in the store for its readers.

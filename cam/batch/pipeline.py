@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam import __version__
+from cam.batch.inputs import Entry, find_pictures
+from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.engines import Forward
 from cam.errors import CamError, nearest_names
 from cam.explain import CamModel
 from cam.explanation import Explanation
 from cam.ilsvrc import TOP, write_ilsvrc_heatmaps
-from cam.inputs import Entry, find_pictures
 from cam.localize import RULES, Rule, find_boxes, picture_heatmap
-from cam.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.styles import Prepared, Style, get_style
 
 __all__ = [
@@ -235,9 +235,9 @@ def run_batch(
     model : cam.explain.CamModel
         The model.
     inputs : sequence of path-like
-        Folders, globs, lists, tables, tar files and pictures; see `cam.inputs.find_pictures`.
+        Folders, globs, lists, tables, tar files and pictures; see `cam.batch.inputs.find_pictures`.
     folder : path-like
-        The store: see `cam.store` and the documentation (docs/batch.md).
+        The store: see `cam.batch.store` and the documentation (docs/batch.md).
     options : BatchOptions, optional
         What to make of each picture.
     root : path-like, optional
@@ -247,11 +247,12 @@ def run_batch(
     progress : Progress, optional
         Is told how far the batch is.
     runner : PieceRunner, optional
-        What does the work: this process if not given, or a cluster (`cam.cluster.DaskRunner`).
+        What does the work: this process if not given, or a cluster
+        (`cam.batch.cluster.DaskRunner`).
 
     Returns
     -------
-    cam.store.Summary
+    cam.batch.store.Summary
         What the store holds, earlier calls' pictures included.
 
     Raises
@@ -296,14 +297,14 @@ def run_pieces(
     ----------
     work : BatchWork
         What to do.
-    pieces : iterable of cam.store.Piece
+    pieces : iterable of cam.batch.store.Piece
         The pictures.
     on_pictures : callable
         Called with the number of pictures that are done since the last call.
 
     Yields
     ------
-    cam.store.PieceResult
+    cam.batch.store.PieceResult
         One for each piece.
     """
     size = work.options.piece_size

@@ -19,11 +19,11 @@ from typing import Any
 
 from cam.caffenet import read_caffemodel, write_prototxt
 from cam.caffeproto import message_class
-from cam.caffetools import failure_line
 from cam.engines.pycaffe import gpu_works, import_caffe
 from cam.errors import CamError
 from cam.files import atomic_path
-from cam.solver import TrainingJob, check_initial_weights, freeze, head_layers
+from cam.train.caffetools import failure_line
+from cam.train.solver import TrainingJob, check_initial_weights, freeze, head_layers
 
 __all__ = [
     "Progress",
@@ -151,13 +151,13 @@ def train(
     Parameters
     ----------
     job : TrainingJob
-        What to train; see `cam.solver.read_job`.
+        What to train; see `cam.train.solver.read_job`.
     weights : path-like, optional
         A caffemodel to begin from. Layers that it does not have begin from their fillers.
     snapshot : path-like, optional
         A solverstate to go on from.
     head_only : bool, optional
-        Train the last conv and the class layer only; see `cam.solver.head_layers`.
+        Train the last conv and the class layer only; see `cam.train.solver.head_layers`.
     device : str, optional
         ``"cpu"`` or ``"gpu:N"``; what the solver says if not given.
     threads : int, optional

@@ -104,7 +104,7 @@ class Setup:
             import torch
         except ImportError as error:
             raise NotHereError(f"PyTorch is not installed ({error})") from error
-        from cam.torchnet import TorchNetwork
+        from cam.bench.torchnet import TorchNetwork
 
         torch.set_num_threads(self.threads)
         network = TorchNetwork(self.network, self.weights, self.head)
@@ -516,7 +516,7 @@ def bench(
     }
 
 
-_DEMO_PICTURE = Path(__file__).parent / "data" / "coffee.png"
+_DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
 
 Turns = Mapping[str, Mapping[str, list[list[float]]]]
 
@@ -661,7 +661,7 @@ def _turn(call: Call) -> tuple[list[float], list[float]]:
 
 def _peak_memory(prototxt: Path, caffemodel: Path, style: str, threads: int) -> float:
     """Return the most memory in MB that a process of its own takes to explain one picture."""
-    script = "import sys; from cam.bench import explain_alone; explain_alone(*sys.argv[1:])"
+    script = "import sys; from cam.bench.measure import explain_alone; explain_alone(*sys.argv[1:])"
     arguments = [str(prototxt), str(caffemodel), style, str(threads)]
     finished = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True

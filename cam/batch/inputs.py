@@ -119,7 +119,7 @@ def find_pictures(
 
     Examples
     --------
-    >>> from cam.inputs import find_pictures
+    >>> from cam.batch.inputs import find_pictures
     >>> [entry.name for entry in find_pictures(["photographs"])]  # doctest: +SKIP
     ['coast/a.jpg', 'coast/b.jpg', 'z.png']
     """

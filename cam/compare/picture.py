@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.coloring import caption, matlab_heat_picture, montage
-from cam.compare import CENTER_CROP, Comparison, Pair
+from cam.compare.comparison import CENTER_CROP, Comparison, Pair
 from cam.images import FRAME, Picture
 
 __all__ = ["comparison_picture"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cam.caffetools import failure_line, find_tool
 from cam.errors import CamError
+from cam.train.caffetools import failure_line, find_tool
 
 __all__ = ["LabelledPicture", "list_folder", "read_list", "write_lmdb"]
 
