@@ -85,7 +85,9 @@ def compile_cached(
     compiled = core.compile_model(build(), "CPU", dict(options))
     # A full or read-only disk costs the next start's speed and nothing else.
     with suppress(OSError, CamError):
-        _write(path, compiled.export_model().getvalue())
+        exported = compiled.export_model()
+        # Older releases of OpenVINO give the bytes themselves.
+        _write(path, exported if isinstance(exported, bytes) else exported.getvalue())
     return compiled
 
 
