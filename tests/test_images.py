@@ -77,9 +77,10 @@ def test_photographs_formats_are_read(format_: str, options: Any, tmp_path: Path
 
 
 def test_a_gif_is_read_or_refused(tmp_path: Path) -> None:
-    # OpenCV reads GIF from 4.11 on.
     data = encoded(photograph(), "GIF")
-    if tuple(int(part) for part in cv2.__version__.split(".")[:2]) < (4, 11):
+    sample = tmp_path / "sample.gif"
+    sample.write_bytes(data)
+    if not cv2.haveImageReader(str(sample)):  # it came with OpenCV 4.11, and not in every build
         with pytest.raises(CamError, match="not a picture in a format that OpenCV reads"):
             read_bytes(data, tmp_path)
     else:

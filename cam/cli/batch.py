@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cam.cli.options import load_model, model_options, style_options
+from cam.cli.progress import bar_console
 from cam.errors import CamError
 
 if TYPE_CHECKING:
@@ -224,7 +224,6 @@ class _PictureBar:
 def _bar() -> Iterator[_PictureBar]:
     """Show a bar with rate and time left on standard error, if that is a terminal."""
     from rich import progress
-    from rich.console import Console
     from rich.text import Text
 
     class Rate(progress.ProgressColumn):
@@ -239,6 +238,5 @@ def _bar() -> Iterator[_PictureBar]:
         Rate(),
         progress.TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with progress.Progress(*columns, console=console, disable=not sys.stderr.isatty()) as shown:
+    with progress.Progress(*columns, console=bar_console()) as shown:
         yield _PictureBar(shown, shown.add_task("pictures", total=None))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cam.cli.progress import bar_console
+
 
 @click.command()
 @click.option("--model", "-m", default="googlenet", show_default=True, help="A model of the table.")
@@ -62,7 +64,6 @@ def bench(
 def _measure(
     model: str, image: Path | None, rounds: int, threads: int, only: tuple[str, ...]
 ) -> dict[str, object]:
-    from rich.console import Console
     from rich.progress import Progress
 
     from cam import bench
@@ -75,7 +76,7 @@ def _measure(
             raise CamError(f"nothing to measure called {key!r}{nearest_names(key, known)}")
     chosen = [contestant for key, contestant in known.items() if not only or key in only]
     picture = None if image is None else read_picture(image)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=bar_console(), transient=True) as bar:
         task = bar.add_task(f"{model}, {len(chosen)} contestants", total=None)
         return bench.bench(
             model,

@@ -1,4 +1,4 @@
-"""A progress bar for downloads."""
+"""Progress bars: on standard error, and only if that is a terminal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cam.download import Progress
 
-__all__ = ["download_bar"]
+__all__ = ["bar_console", "download_bar"]
+
+
+def bar_console() -> Console:
+    """Return the console for a bar: standard error, or none where that is not a terminal."""
+    from rich.console import Console
+
+    # Silent as a whole: a bar that is told not to show prints an empty line before rich 15.
+    return Console(stderr=True, quiet=not sys.stderr.isatty())
 
 
 @contextmanager
 def download_bar(description: str) -> Iterator[Progress]:
-    """Show a bar on standard error, if that is a terminal; give what moves it."""
-    # Before release 15, rich prints an empty line for a bar that it was told not to show.
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
+    """Show a bar for the bytes of a download; give what moves it."""
     from rich import progress
-    from rich.console import Console
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -30,8 +35,7 @@ def download_bar(description: str) -> Iterator[Progress]:
         progress.TransferSpeedColumn(),
         progress.TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with progress.Progress(*columns, console=console) as bar:
+    with progress.Progress(*columns, console=bar_console()) as bar:
         task = bar.add_task(description, total=None)
 
         def advance(done: int, total: int | None) -> None:

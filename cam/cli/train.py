@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from cam.cli.progress import bar_console
 
 if TYPE_CHECKING:
     from cam.train import Progress, Record, Trained
@@ -130,7 +131,8 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
         progress.TextColumn("{task.fields[left]}"),
     )
     console = Console(stderr=True, highlight=False)
-    with progress.Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    bar_on = bar_console()
+    with progress.Progress(*columns, console=bar_on) as bar:
         task = bar.add_task("", left="")
 
         def report(now: Progress) -> None:
@@ -139,8 +141,8 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
             bar.update(task, completed=now.iteration, total=now.last, description=loss, left=left)
             if now.record is not None:
                 text = f"{_record_line(now.record)}{', ' if left else ''}{left}"
-                # Not through the bar, which is silent where there is no terminal.
-                console.print(text, soft_wrap=True)
+                # Through the bar, which it would else disturb, unless that is silent.
+                (console if bar_on.quiet else bar_on).print(text, soft_wrap=True, highlight=False)
 
         yield report
 
