@@ -11,26 +11,10 @@ import onnx
 import pytest
 
 from cam import zoo
-from cam.cli import COMMANDS, main
+from cam.cli import COMMANDS
 
 PROTOTXT = zoo.models_folder() / "efficientnet-lite0.prototxt"
 CAFFEMODEL = zoo.models_folder() / "efficientnet-lite0.caffemodel"
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> object:
-    """Return a function that runs a command in an empty folder: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        output, errors = capsys.readouterr()
-        return int(exit_.value.code or 0), output, errors
-
-    return call
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from cam import zoo
-from cam.cli import main
 from cam.evaluate import Predictions, read_ground_truth, write_submission
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,19 +22,6 @@ PICTURES = {
     # The garter snake again, where it is not.
     "mirror": ("n01735189", (1, 1, 60, 60)),
 }
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        output, errors = capsys.readouterr()
-        return int(exit_.value.code or 0), output, errors
-
-    return call
 
 
 @pytest.fixture

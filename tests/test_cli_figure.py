@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
-from cam.cli import main
 from cam.cli.figure import NAMES
 from cam.figures import FIGURES
 
@@ -17,16 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main(["figure", *(str(argument) for argument in arguments)])
-        output, errors = capsys.readouterr()
-        return int(exit_.value.code or 0), output, errors
-
-    return call
+def figure(run: Run) -> Run:
+    """Return a function that runs `cam figure`: (exit code, output, errors)."""
+    return partial(run, "figure")
 
 
 def test_the_command_offers_every_figure() -> None:
@@ -44,13 +37,13 @@ def test_the_command_offers_every_figure() -> None:
     ],
 )
 def test_each_figure_is_written_as_png_and_pdf(
-    run: Run, coffee: Path, name: str, count: int, arguments: list[str]
+    figure: Run, coffee: Path, name: str, count: int, arguments: list[str]
 ) -> None:
     Path("truth").mkdir()
     Path("truth/coffee.txt").write_text("160 15 440 300\n")
     # One crop is enough for the drawing.
     network = ("--engine", "openvino", "--style", "pycaffe")
-    code, output, errors = run(name, *[coffee] * count, *arguments, *network)
+    code, output, errors = figure(name, *[coffee] * count, *arguments, *network)
     assert code == 0
     assert "not one of the paper's networks" in errors
     assert cv2.imread(f"cam-figures/{name}.png") is not None
@@ -58,9 +51,9 @@ def test_each_figure_is_written_as_png_and_pdf(
     assert output.count("written to") == 2
 
 
-def test_backpropagation_stands_beside_the_maps(run: Run, pycaffe: Any, coffee: Path) -> None:
+def test_backpropagation_stands_beside_the_maps(figure: Run, pycaffe: Any, coffee: Path) -> None:
     arguments = ("--backprop", "efficientnet-lite0", "--style", "pycaffe", "-o", "out/figure5")
-    assert run("comparison", coffee, *arguments)[0] == 0
+    assert figure("comparison", coffee, *arguments)[0] == 0
     assert {path.name for path in Path("out").iterdir()} == {"figure5.png", "figure5.pdf"}
 
 
@@ -75,11 +68,11 @@ def test_backpropagation_stands_beside_the_maps(run: Run, pycaffe: Any, coffee: 
     ],
 )
 def test_bad_requests_are_refused(
-    run: Run, coffee: Path, arguments: list[str], message: str
+    figure: Run, coffee: Path, arguments: list[str], message: str
 ) -> None:
     for name in ("a.png", "b.png"):
         Path(name).write_bytes(coffee.read_bytes())
-    code, _, errors = run(*arguments, "--engine", "openvino", "--style", "pycaffe")
+    code, _, errors = figure(*arguments, "--engine", "openvino", "--style", "pycaffe")
     assert code == 2
     assert message in errors.splitlines()[-1]
     assert not Path("cam-figures").exists()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import cam
-from cam.cli import main
 from cam.coloring import colors
 from cam.evaluate import overlap
 from cam.localize import (
@@ -27,20 +26,6 @@ SNAKE = (41, 145, 403, 347)
 """The original's box of sample_6.jpg."""
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a command in an empty folder: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        output, errors = capsys.readouterr()
-        return int(exit_.value.code or 0), output, errors
-
-    return call
 
 
 @pytest.fixture
