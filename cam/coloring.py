@@ -347,6 +347,25 @@ def blend(
     blended = np.empty((len(levels), *picture.shape), np.uint8)
     for overlay, of_map, of_channels in zip(blended, levels, tables, strict=True):
         offset = np.left_shift(of_map, 8, dtype=np.uint16)
-        channels = [t.take(offset | plane) for t, plane in zip(of_channels, planes, strict=True)]
+        channels = [
+            _look_up(table, offset | plane)
+            for table, plane in zip(of_channels, planes, strict=True)
+        ]
         cv2.merge(channels, dst=overlay)
     return blended
+
+
+def _look_up(table: NDArray[np.uint8], indices: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    if _opencv_takes_16_bits():
+        return np.asarray(cv2.LUT(indices, table), np.uint8)
+    return table.take(indices)
+
+
+@lru_cache(maxsize=1)
+def _opencv_takes_16_bits() -> bool:
+    """Tell whether OpenCV looks up 16-bit numbers, as it does from release 5; NumPy is slower."""
+    try:
+        cv2.LUT(np.zeros((1, 1), np.uint16), np.zeros(1 << 16, np.uint8))
+    except cv2.error:
+        return False
+    return True

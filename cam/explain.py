@@ -171,7 +171,7 @@ class CamModel:
         Explanation
             The classes and their maps.
         """
-        scores = forward.scores.mean(axis=0)
+        scores = forward.scores.mean(axis=0) if style.crops > 1 else forward.scores[0]
         indices = style.class_order(scores)[:top]
         return Explanation(
             frame=picture.frame,

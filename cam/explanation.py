@@ -79,7 +79,7 @@ class Explanation:
     @cached_property
     def levels(self) -> NDArray[np.uint8]:
         """Which of the 256 colours each pixel of the heat maps gets, uint8 (T, 256, 256)."""
-        return np.stack([self.style.levels(self._heat_map(k)) for k in range(len(self.indices))])
+        return self.style.levels_of_maps(self.maps, self.crop)
 
     @cached_property
     def _overlays(self) -> NDArray[np.uint8]:

@@ -79,6 +79,9 @@ class Style(Protocol):
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return which of the 256 colours each pixel of a heat map gets."""
 
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Return the levels (T, 256, 256) of all classes: `merge`, `normalize` and `levels`."""
+
     def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
         """Color a heat map, given its levels: uint8 BGR."""
 
@@ -138,6 +141,16 @@ class PycaffeStyle:
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Do the second third of step 7: 256 levels."""
         return py_heat_levels(heat_map)
+
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Do steps 6 and 7 up to the levels, all in one array a class, which stays in the cache."""
+        levels = np.empty((maps.shape[1], FRAME, FRAME), np.uint8)
+        for k, of_class in enumerate(levels):
+            (values,) = self.merge(maps[:, k : k + 1], crop)
+            cv2.normalize(values, values, 0.0, 1.0, cv2.NORM_MINMAX)
+            values *= 255.0
+            of_class[:] = np.rint(values, out=values)
+        return levels
 
     def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
         """Do the last third of step 7: OpenCV's JET."""
@@ -222,6 +235,11 @@ class MatlabStyle:
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Do the second third of step 7: `gray2ind` to 256 levels."""
         return matlab_heat_levels(heat_map, (0.0, 1.0))
+
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Do steps 5 to 7 up to the levels, one class at a time."""
+        classes = [self.merge(maps[:, k : k + 1], crop)[0] for k in range(maps.shape[1])]
+        return np.stack([self.levels(self.normalize(merged)) for merged in classes])
 
     def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
         """Do the last third of step 7: MATLAB's `jet(256)`."""

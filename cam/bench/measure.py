@@ -282,7 +282,8 @@ def _declare_torchvision_operators() -> Any:
     """
     import torch
 
-    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    make_library: Any = torch.library.Library
+    library = make_library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return library
