@@ -180,12 +180,24 @@ def _stretched_bytes(lowest: int, highest: int) -> NDArray[np.float64]:
 def _jet_extremes(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return the smallest and the largest byte of each map's picture in OpenCV's JET."""
     # A few pixels of nearly any map have the extremes that a byte can have.
-    for some_levels in (levels[:, ::16, ::16], levels):
-        bytes_of_jet = colors("jet")[some_levels].reshape(len(levels), -1)
-        lowest, highest = bytes_of_jet.min(axis=1), bytes_of_jet.max(axis=1)
-        if (lowest == 0).all() and (highest == 255).all():
-            break
-    return list(zip(lowest.tolist(), highest.tolist(), strict=True))
+    some = levels[:, ::32, ::32].reshape(len(levels), -1)
+    extremes = _jet_extremes_of(some)
+    if extremes == [(0, 255)] * len(levels):
+        return extremes
+    return _jet_extremes_of(levels.reshape(len(levels), -1))
+
+
+def _jet_extremes_of(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    lowest, highest = _jet_extremes_of_levels()
+    return list(
+        zip(lowest[levels].min(axis=1).tolist(), highest[levels].max(axis=1).tolist(), strict=True)
+    )
+
+
+@lru_cache(maxsize=1)
+def _jet_extremes_of_levels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    jet_bytes = colors("jet")
+    return jet_bytes.min(axis=1), jet_bytes.max(axis=1)
 
 
 @lru_cache(maxsize=16)
