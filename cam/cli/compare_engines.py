@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 @click.option("--seeded", is_flag=True, help="Random weights where a model's own are missing.")
 @click.option("--reference", default="caffe", show_default=True, help="The engine to hold against.")
 @click.option("--other", default="openvino", show_default=True, help="The engine to check.")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    help="The relative difference that a blob may have.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def compare_engines(
     images: tuple[str, ...],
@@ -34,13 +41,14 @@ def compare_engines(
     seeded: bool,
     reference: str,
     other: str,
+    tolerance: float,
     as_json: bool,
 ) -> None:
     """Compare what two engines make of the same files and pictures.
 
     Without pictures, the photograph that comes with the project is taken. Exit code 0 if every blob
-    is within 1e-4 of its largest value, the heat maps are within one grey level and the top five
-    classes are the same; 1 otherwise.
+    is within the tolerance, as a share of its largest value, the heat maps are within one grey level
+    and the top five classes are the same; 1 otherwise.
     """
     from cam import zoo
     from cam.cli.run import DEMO_PICTURE
@@ -54,7 +62,9 @@ def compare_engines(
     if prototxt is not None and weights is not None:
         network = load_network(prototxt)
         head, mean = find_head(network), zoo.ILSVRC_2012_MEAN
-        results[prototxt.stem] = compare(network, weights, head, mean, pictures, reference, other)
+        results[prototxt.stem] = compare(
+            network, weights, head, mean, pictures, reference, other, tolerance
+        )
     elif prototxt is not None or weights is not None:
         raise CamError("--prototxt and --weights belong together")
     chosen = list(zoo.MODELS) if every else list(names or (() if results else (zoo.EMBEDDED,)))
@@ -72,7 +82,7 @@ def compare_engines(
             files, title = seeded_caffemodel(network, path), f"{name} (seeded weights)"
         with files as caffemodel:
             results[title] = compare(
-                network, caffemodel, head, info.preprocessing, pictures, reference, other
+                network, caffemodel, head, info.preprocessing, pictures, reference, other, tolerance
             )
     if as_json:
         click.echo(
