@@ -2,8 +2,8 @@
 
     python scripts/bench_engine.py --engine caffe:gpu:0 1 10 64
 
-Random weights are taken where the model's own are missing. Prints a table in Markdown: medians, with
-the lowest and the highest in brackets.
+Random weights are taken where the model's own are missing. Prints a table in Markdown: medians,
+with the lowest and the highest in brackets.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def compare_engines(
     """Compare what two engines make of the same files and pictures.
 
     Without pictures, the photograph that comes with the project is taken. Exit code 0 if every blob
-    is within the tolerance, as a share of its largest value, the heat maps are within one grey level
-    and the top five classes are the same; 1 otherwise.
+    is within the tolerance, as a share of its largest value, the heat maps are within one grey
+    level and the top five classes are the same; 1 otherwise.
     """
     from cam import zoo
     from cam.cli.run import DEMO_PICTURE
