@@ -32,7 +32,7 @@ RUN apt-get update \
 
 
 FROM builder AS cuda
-RUN find /etc/apt \( -name '*.sources' -o -name sources.list \) -exec sed -i -E \
+RUN find /etc/apt \( -name '*.sources' -o -name '*.list' \) -exec sed -i -E \
         '/^(deb |Components:)/ s/\bmain\b/main contrib non-free/' {} + \
     && apt-get update \
     && apt-get install -y --no-install-recommends nvidia-cuda-toolkit \
@@ -105,7 +105,7 @@ CMD []
 
 FROM runtime AS gpu
 USER 0
-RUN find /etc/apt \( -name '*.sources' -o -name sources.list \) -exec sed -i -E \
+RUN find /etc/apt \( -name '*.sources' -o -name '*.list' \) -exec sed -i -E \
         '/^(deb |Components:)/ s/\bmain\b/main contrib non-free/' {} + \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
