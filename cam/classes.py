@@ -111,7 +111,7 @@ def short_name(name: str) -> str:
     first = plain_name(name).split(",")[0].strip()
     # Places205 names its scenes by folder: /a/abbey, /a/apartment_building/outdoor.
     if first.startswith("/"):
-        first = first.split("/", 2)[2].replace("/", ", ").replace("_", " ")
+        first = first.split("/", 2)[-1].replace("/", ", ").replace("_", " ")
     return first
 
 

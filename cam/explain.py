@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cam import zoo
+from cam import __version__, zoo
 from cam.download import check_recorded
 from cam.engines import Engine, Forward, open_engine
 from cam.errors import CamError
@@ -44,7 +45,7 @@ class CamModel:
     class_names : tuple of str
         The names of the classes, in the network's order.
     record : dict
-        Files, hashes, engine and versions, for the record.
+        Files, hashes, preprocessing, engine and version, for the record.
     """
 
     def __init__(
@@ -129,6 +130,8 @@ class CamModel:
         classes = len(self.class_names)
         if not 1 <= top <= classes:
             raise CamError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+        if isinstance(images, (str, os.PathLike, np.ndarray)):
+            raise CamError("explain_many takes several pictures; explain takes one")
         if batch_size < 1:
             raise CamError(f"a batch of {batch_size} pictures; it must be 1 or more")
         pictures = iter(images)
@@ -172,6 +175,11 @@ class CamModel:
             The classes and their maps.
         """
         scores = forward.scores.mean(axis=0) if style.crops > 1 else forward.scores[0]
+        if not np.isfinite(scores).all():
+            raise CamError(
+                f"{self.name} gives scores that are not finite: its weights are damaged, or the "
+                "preprocessing is not what it was trained with"
+            )
         indices = style.class_order(scores)[:top]
         return Explanation(
             frame=picture.frame,
@@ -271,6 +279,8 @@ def load_files(
     CamError
         If a file cannot be read, the two do not fit, or the network has no head for CAM.
     """
+    if threads is not None and threads < 1:
+        raise CamError(f"{threads} threads; at least 1 is needed")
     network = load_network(prototxt)
     head = find_head(network, last_conv, class_layer)
     rows, columns = network.input_shape[2:]
@@ -300,6 +310,8 @@ def load_files(
         "crop": rows,
         "engine": running.name,
         "device": running.device,
+        "preprocessing": asdict(preprocessing),
+        "version": __version__,
     }
     return CamModel(record["model"], running, rows, preprocessing, names, record)
 

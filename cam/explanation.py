@@ -48,7 +48,7 @@ class Explanation:
     style : cam.styles.Style
         How crops, maps and colours are made.
     record : dict
-        Model, engine, device, style and versions, for the record.
+        Model, preprocessing, engine, device, style and version, for the record.
     """
 
     frame: Picture
@@ -187,6 +187,8 @@ class Explanation:
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write the montage, each class's heat map and overlay, the arrays and a summary.
 
+        Files of an earlier result in the folder are replaced or removed; other files stay.
+
         Parameters
         ----------
         folder : path-like
@@ -207,6 +209,7 @@ class Explanation:
             stem = f"top{k + 1}_{_file_name(name)}"
             pictures[f"{stem}_heat.png"] = self.heat_picture(k)
             pictures[f"{stem}_overlay.png"] = self.overlay(k)
+        _remove_earlier(target, keep={*pictures})
         for name, picture in pictures.items():
             write_picture(target / name, picture)
         self.to_npz(target / "maps.npz")
@@ -215,9 +218,26 @@ class Explanation:
         return [target / name for name in (*pictures, "maps.npz", "result.json")]
 
 
+_WRITTEN = re.compile(
+    r"top\d+_.*_(heat|overlay)\.png|montage\.png|result\.(jpg|json)|maps\.npz"
+    r"|features\.mat|data_net\.mat"
+)
+"""The names of the files that are written for one picture, by `save` and by `cam run`."""
+
+LONGEST_NAME = 80
+
+
+def _remove_earlier(folder: Path, keep: set[str]) -> None:
+    """Remove the files of an earlier result, so that the folder never holds parts of two."""
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if _WRITTEN.fullmatch(file.name) and file.name not in keep:
+                file.unlink()
+
+
 def _short_name(name: str) -> str:
     return name.split(",")[0]
 
 
 def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", _short_name(name)).strip("_")
+    return re.sub(r"[^\w.-]+", "_", _short_name(name)).strip("_")[:LONGEST_NAME]

@@ -57,3 +57,7 @@ def test_names_for_people_have_no_ids_and_no_folders() -> None:
     places = [short_name(name) for name in zoo.class_names("categories_places205.txt")]
     assert places[:2] == ["abbey", "airport terminal"]
     assert not any("/" in name or "_" in name for name in places)
+
+
+def test_a_name_with_one_slash_is_a_name() -> None:
+    assert short_name("/abbey") == "abbey"

@@ -36,11 +36,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_demo_writes_a_montage_and_says_what_it_saw(run, tmp_path: Path) -> None:
-    code, output, _ = run("demo", "--engine", "openvino")
+    code, output, errors = run("demo", "--engine", "openvino")
     assert code == 0
     assert "index (from 0)" in output
     assert "967  n07920052 espresso" in output
-    assert "not one of the paper's networks" in output
+    assert "not one of the paper's networks" in errors
     montage = cv2.imread(str(tmp_path / "cam-out/coffee/montage.png"))
     assert montage.shape[1] == 6 * 256 + 5 * 8
 
@@ -79,6 +79,16 @@ def test_run_writes_features_for_matlab(run, coffee: Path, tmp_path: Path) -> No
     for name in ("features.mat", "data_net.mat"):
         assert (tmp_path / "cam-out/coffee" / name).exists()
     assert (tmp_path / "cam-out/coffee/result.jpg").exists()
+
+
+def test_two_runs_give_the_same(run) -> None:
+    for folder in ("one", "two"):
+        assert run("demo", "--engine", "openvino", "--style", "matlab", "-o", folder)[0] == 0
+    code, output, _ = run("compare", "one/coffee", "two/coffee", "--tolerance", 0, "--json")
+    assert code == 0
+    differences = [quantity["max_abs"] for quantity in json.loads(output)["quantities"]]
+    assert differences
+    assert not any(differences)
 
 
 def test_models_lists_every_model_and_what_is_missing(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +138,19 @@ def test_doctor_names_engines_and_models(run) -> None:
         (["run", "{picture}", "--engine", "tensorflow"], "no engine"),
         (["run", "{picture}", "--engine", "openvino:gpu"], "runs on the CPU"),
         (["run", "{picture}", "--top", "0"], "top 0"),
+        (
+            [
+                "run",
+                "{picture}",
+                "--prototxt",
+                "{prototxt}",
+                "--weights",
+                "{weights}",
+                "--mean",
+                "nan",
+            ],
+            "finite",
+        ),
         (["run", "{picture}", "--style", "mathlab"], "nearest: matlab"),
         (["run", "{picture}", "--prototxt", "a.prototxt"], "belong together"),
         (["run", "{picture}", "--last-conv", "conv7"], "--prototxt and --weights"),

@@ -10,8 +10,10 @@ import scipy.io
 from PIL import Image
 
 import cam
+from cam.engines import Forward
 from cam.explain import CamModel
 from cam.explanation import Explanation
+from cam.styles import Prepared
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +187,35 @@ def test_arguments_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(cam.CamError, match=message):
         model.explain(coffee, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_second_result_leaves_nothing_of_the_first(
+    model: CamModel, coffee: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a result")
+    ten_crops = model.explain(coffee, style="matlab")
+    ten_crops.save(tmp_path)
+    ten_crops.to_mat(tmp_path / "features.mat")
+    written = model.explain(coffee, top=1).save(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([*written, tmp_path / "notes.txt"])
+
+
+def test_scores_that_are_not_finite_are_refused(model: CamModel, result: Explanation) -> None:
+    scores = np.full_like(result.forward.scores, np.nan)
+    forward = Forward(result.forward.activations, scores)
+    picture = Prepared(result.frame, np.zeros((1, 3, 224, 224), np.float32))
+    with pytest.raises(cam.CamError, match="not finite"):
+        model.explained(picture, forward, 5, result.style)
+
+
+def test_one_picture_is_not_many(model: CamModel, coffee: Path) -> None:
+    with pytest.raises(cam.CamError, match="explain takes one"):
+        next(model.explain_many(str(coffee)))
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(cam.CamError, match="at least 1"):
+        cam.load(threads=0)
 
 
 def test_unknown_models_and_engines_are_refused_with_the_nearest_name() -> None:

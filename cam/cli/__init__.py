@@ -66,7 +66,8 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "Exit codes: 0 success; 1 a comparison outside its tolerance; 2 bad input, said in one "
-        "line; 3 some pictures could not be read, the rest is done; 70 an error in the program."
+        "line; 3 some pictures could not be read, the rest is done; 70 an error in the program; "
+        "130 interrupted."
     ),
 )
 @click.version_option(__version__, prog_name="cam")

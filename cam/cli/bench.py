@@ -44,7 +44,7 @@ def bench(
     """Measure this program beside the pycaffe port, torchcam and pytorch-grad-cam.
 
     All run the same network with the same weights in turns. What is not installed is left out and
-    said; the extra `bench` has it: pip install 'cam-caffe[bench]'.
+    said; to have all of it: pip install '.[bench]' in the project's folder.
     """
     from cam.bench import report as bench_report
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cam.cli.localize import box_options, box_rule, note_embedded
-from cam.cli.options import load_model, model_options
+from cam.cli.localize import box_options, box_rule
+from cam.cli.options import load_model, model_options, note_embedded
 from cam.errors import CamError
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from cam.cli.localize import note_embedded
-from cam.cli.options import load_model, model_options
+from cam.cli.options import load_model, model_options, note_embedded
 from cam.cli.saliency import smooth_option
 
 EXIT_SOME_FAILED = 3

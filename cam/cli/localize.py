@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cam.cli.options import load_model, model_options
+from cam.cli.options import load_model, model_options, note_embedded
 from cam.cli.run import result_folders
 from cam.errors import CamError
 
@@ -30,7 +30,6 @@ __all__ = [
     "box_rule",
     "class_options",
     "locate",
-    "note_embedded",
     "print_boxes",
     "save_boxes",
 ]
@@ -202,14 +201,6 @@ def localize(
             print_boxes(name, folder, located)
     if as_json:
         click.echo(json.dumps(results, indent=2))
-
-
-def note_embedded(model: CamModel) -> None:
-    """Say on standard error that the embedded model is not one of the paper's, if it runs."""
-    from cam.zoo import EMBEDDED
-
-    if model.name == EMBEDDED:
-        click.echo(f"{EMBEDDED} is the embedded model, not one of the paper's networks.", err=True)
 
 
 def locate(

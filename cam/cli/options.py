@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cam.explain import CamModel
     from cam.zoo import Preprocessing
 
-__all__ = ["load_model", "model_options", "style_options"]
+__all__ = ["load_model", "model_options", "note_embedded", "style_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,9 +32,13 @@ _MODEL_OPTIONS = (
     click.option(
         "--categories", type=click.Path(path_type=Path), help="Its class names, a text file."
     ),
-    click.option("--mean", help="Its mean for each channel, such as 104,117,123."),
-    click.option("--scale", type=float, help="Factor after the mean is subtracted."),
-    click.option("--channels", type=click.Choice(["BGR", "RGB"]), help="Order of its channels."),
+    click.option(
+        "--mean", help="Its mean for each channel, such as 104,117,123. Default: ILSVRC's."
+    ),
+    click.option("--scale", type=float, help="Factor after the mean is subtracted. Default: 1."),
+    click.option(
+        "--channels", type=click.Choice(["BGR", "RGB"]), help="Order of its channels. Default: BGR."
+    ),
     click.option(
         "--engine",
         default="auto",
@@ -118,26 +123,41 @@ def load_model(
     )
 
 
+def note_embedded(model: CamModel) -> None:
+    """Say on standard error that the embedded model is not one of the paper's, if it runs."""
+    from cam.zoo import EMBEDDED
+
+    if model.name == EMBEDDED:
+        click.echo(f"{EMBEDDED} is the embedded model, not one of the paper's networks.", err=True)
+
+
 def _preprocessing(mean: str | None, scale: float | None, channels: str | None) -> Preprocessing:
     from cam import zoo
 
     if mean is None and scale is None and channels is None:
         return zoo.ILSVRC_2012_MEAN
+    order = channels or "BGR"
+    ilsvrc = zoo.ILSVRC_2012_MEAN.mean
+    values = (ilsvrc if order == "BGR" else ilsvrc[::-1]) if mean is None else _numbers(mean)
+    factor = 1.0 if scale is None else scale
+    if not all(map(math.isfinite, (*values, factor))):
+        raise CamError("--mean and --scale are finite numbers")
+    return zoo.Preprocessing("RGB" if order == "RGB" else "BGR", values, factor)
+
+
+def _numbers(mean: str) -> tuple[float, float, float]:
     try:
-        values = tuple(float(part) for part in (mean or "0,0,0").split(","))
+        values = [float(part) for part in mean.split(",")]
     except ValueError as error:
         raise CamError(f"--mean {mean!r}: numbers with commas between are needed") from error
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3:
+    if len(values) not in (1, 3):
         raise CamError(f"--mean {mean!r}: one number or three, in the order of the channels")
-    return zoo.Preprocessing(
-        "RGB" if channels == "RGB" else "BGR", values, 1.0 if scale is None else scale
-    )
+    first, second, third = values * 3 if len(values) == 1 else values
+    return first, second, third
 
 
 def _read_names(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CamError(f"cannot read the class names of {path}: {error}") from error

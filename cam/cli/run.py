@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cam.cli.options import load_model, model_options, style_options
+from cam.cli.options import load_model, model_options, note_embedded, style_options
 from cam.cli.timings import Timings
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def run(
             show_overlays(result)
     if as_json:
         click.echo(json.dumps(results, indent=2))
+    note_embedded(model)
     if timings:
         clock.print()
 
@@ -124,6 +125,4 @@ def _print_result(image: str, folder: Path, result: Explanation) -> None:
     click.echo("probability  index (from 0)  class")
     for entry in result.to_dict()["top"]:
         click.echo(f"{entry['probability']:11.4f}  {entry['index']:14d}  {entry['name']}")
-    if record["model"] == "efficientnet-lite0":
-        click.echo("efficientnet-lite0 is the embedded model, not one of the paper's networks.")
     click.echo(f"written to {folder}, the montage to {folder / 'montage.png'}")

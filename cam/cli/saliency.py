@@ -12,11 +12,10 @@ from cam.cli.localize import (
     box_rule,
     class_options,
     locate,
-    note_embedded,
     print_boxes,
     save_boxes,
 )
-from cam.cli.options import load_model, model_options
+from cam.cli.options import load_model, model_options, note_embedded
 from cam.cli.run import result_folders
 
 __all__ = ["saliency", "smooth_option"]
