@@ -68,13 +68,21 @@ def examine_engines() -> list[Finding]:
         try:
             engine = open_engine(choice, network, weights, head, path)
             scores = engine.forward(np.zeros((1, *network.input_shape[1:]), np.float32)).scores
-        except (CamError, ImportError) as error:
-            findings.append(Finding(choice, False, str(error)))
+        except Exception as error:
+            # A broken library raises anything.
+            findings.append(Finding(choice, False, _reason(error)))
         else:
             sound = bool(np.isfinite(scores).all()) and abs(float(scores.sum()) - 1) < 1e-3
             detail = f"runs on {engine.device}" if sound else "its scores are not probabilities"
             findings.append(Finding(choice, sound, detail))
     return findings
+
+
+def _reason(error: Exception) -> str:
+    # OpenVINO's messages go over several lines.
+    message = " ".join(str(error).split()) or type(error).__name__
+    expected = isinstance(error, (CamError, ImportError))
+    return message if expected else f"broken: {message}"
 
 
 def examine_models() -> list[Finding]:

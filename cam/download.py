@@ -1,6 +1,7 @@
 """Fetching files: over connections that break, to a name that only a checked file gets.
 
-A file comes as ``NAME.part`` and is renamed when it is complete and has passed the caller's check.
+A download comes as ``NAME.part`` and is renamed when it is complete and has passed the caller's
+check. A file of this machine is checked where it lies and then copied.
 Nobody published checksums of the files that this project fetches: the SHA-256 is recorded when a
 file is first seen, and a file that later comes with another one is refused.
 """
@@ -10,19 +11,20 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from cam.errors import CamError
 from cam.files import atomic_path, sha256_of
 
-__all__ = ["Progress", "check_recorded", "fetch_file", "retrieve"]
+__all__ = ["Progress", "check_recorded", "fetch_file"]
 
 DIGESTS = "sha256.json"
 """The record of digests, a file in the folder of the files that it is of."""
@@ -52,12 +54,13 @@ def fetch_file(
     target : pathlib.Path
         Where the file is to be. Its folder is created if it is missing.
     sources : sequence of str
-        Addresses or paths, tried in order.
+        Addresses, tried in order; or one path or ``file:`` address.
     check : callable
-        Called with the path of the complete file under its temporary name; raises `CamError` if
-        the file is not what it should be.
+        Called with the path of the complete file, a download's temporary name or the file of this
+        machine; raises `CamError` if the file is not what it should be.
     progress : callable, optional
-        Called with the bytes so far and the bytes in all, the latter None where it is not known.
+        Called with a download's bytes so far and the bytes in all, the latter None where it is not
+        known.
     max_bytes : int, optional
         Larger files are refused.
 
@@ -70,55 +73,88 @@ def fetch_file(
     ------
     CamError
         If no source can be reached, the file does not pass the check, or its SHA-256 is not the
-        recorded one. What does not fit is removed; what is incomplete stays for the next attempt.
+        recorded one. A download that does not fit is removed; one that is incomplete stays for the
+        next attempt.
     """
+    local = _local_path(sources[0])
+    if local is not None:
+        checked = _check_in_place(local, check, max_bytes)
+        with _locked(target):
+            _copy(local, target)
+        return checked
+    part = target.with_name(f"{target.name}.part")
+    with _locked(target):
+        _download_from_first(sources, part, progress, max_bytes)
+        try:
+            checked = check(part)
+            _check_and_record(target, sha256_of(part))
+        except CamError:
+            part.unlink()
+            raise
+        part.replace(target)
+    return checked
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
     folder = target.parent
-    part = folder / f"{target.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{target.name}.lock"):
-            retrieve(sources, part, progress, max_bytes)
-            try:
-                checked = check(part)
-                _check_and_record(target, sha256_of(part))
-            except CamError:
-                part.unlink()
-                raise
-            part.replace(target)
-            return checked
+            yield
     except OSError as error:
         raise CamError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def retrieve(
-    sources: Sequence[str],
-    part: Path,
-    progress: Progress | None = None,
-    max_bytes: int = MAX_BYTES,
+def _local_path(source: str) -> Path | None:
+    if "://" not in source:
+        return Path(source)
+    parts = urlsplit(source)
+    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _check_in_place(source: Path, check: Callable[[Path], Checked], max_bytes: int) -> Checked:
+    try:
+        if not source.exists():
+            raise CamError(f"cannot read {source}: there is no such file")
+        if not source.is_file():
+            raise CamError(f"cannot read {source}: it is not a file")
+        if source.stat().st_size > max_bytes:
+            raise _too_large(str(source), max_bytes)
+        return check(source)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        with temporary.open("wb") as file:
+            for chunk in _chunks(source):
+                file.write(chunk)
+        _check_and_record(target, sha256_of(temporary), source)
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    # Errors of reading are told from those of writing, which happen outside this generator.
+    try:
+        with source.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: Path, error: OSError) -> CamError:
+    return CamError(f"cannot read {source}: {error.strerror or error}")
+
+
+def _download_from_first(
+    sources: Sequence[str], part: Path, progress: Progress | None, max_bytes: int
 ) -> None:
-    """Get the bytes of a file from the first source that has them.
-
-    Parameters
-    ----------
-    sources : sequence of str
-        Addresses or paths, tried in order.
-    part : pathlib.Path
-        The file to write; a download goes on behind what it already holds.
-    progress, max_bytes
-        As for `fetch_file`.
-
-    Raises
-    ------
-    CamError
-        If no source has the file, with what each one answered, or it is too large.
-    """
     failures = []
     for source in sources:
         try:
-            if "://" in source:
-                _download(source, part, progress, max_bytes)
-            else:
-                _copy(Path(source), part, max_bytes)
+            _download(source, part, progress, max_bytes)
         except (
             urllib.error.URLError,
             http.client.HTTPException,
@@ -139,13 +175,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     return str(getattr(error, "reason", error)) or type(error).__name__
-
-
-def _copy(source: Path, part: Path, max_bytes: int) -> None:
-    if not source.is_file():
-        raise CamError(f"cannot read {source}: there is no such file")
-    _check_size(str(source), source.stat().st_size, part, max_bytes)
-    shutil.copyfile(source, part)
 
 
 def _download(url: str, part: Path, progress: Progress | None, max_bytes: int) -> None:
@@ -180,10 +209,14 @@ def _download(url: str, part: Path, progress: Progress | None, max_bytes: int) -
 def _check_size(source: str, size: int, part: Path, max_bytes: int) -> None:
     if size > max_bytes:
         part.unlink(missing_ok=True)
-        raise CamError(f"{source}: over {max_bytes} bytes, too large for what it should be")
+        raise _too_large(source, max_bytes)
 
 
-def check_recorded(path: Path, digest: str) -> bool:
+def _too_large(source: str, max_bytes: int) -> CamError:
+    return CamError(f"{source}: over {max_bytes} bytes, too large for what it should be")
+
+
+def check_recorded(path: Path, digest: str, source: Path | None = None) -> bool:
     """Compare a file's digest with the one recorded for its name.
 
     Parameters
@@ -192,6 +225,8 @@ def check_recorded(path: Path, digest: str) -> bool:
         The file.
     digest : str
         Its SHA-256.
+    source : pathlib.Path, optional
+        The file with this digest, where it is still to be copied to `path`; errors name it.
 
     Returns
     -------
@@ -206,17 +241,17 @@ def check_recorded(path: Path, digest: str) -> bool:
     recorded = _read_digests(path.parent).get(path.name)
     if recorded is not None and recorded != digest:
         raise CamError(
-            f"{path}: its SHA-256 is {digest}, and {recorded} was recorded when it was first seen; "
+            f"{source or path}: its SHA-256 is {digest}, and {recorded} was recorded when it was first seen; "
             f"if the change is meant, remove its line from {path.parent / DIGESTS}"
         )
     return recorded is not None
 
 
-def _check_and_record(target: Path, digest: str) -> None:
+def _check_and_record(target: Path, digest: str, source: Path | None = None) -> None:
     record = target.parent / DIGESTS
     # Other files of the folder may be fetched at the same time, each under its own lock.
     with FileLock(f"{os.fspath(record)}.lock"):
-        if not check_recorded(target, digest):
+        if not check_recorded(target, digest, source):
             digests = {**_read_digests(target.parent), target.name: digest}
             with atomic_path(record) as temporary:
                 text = json.dumps(digests, indent=2, sort_keys=True) + "\n"

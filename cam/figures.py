@@ -311,7 +311,7 @@ def _plain_matplotlib() -> Iterator[None]:
         import matplotlib
     except ImportError as error:
         raise CamError(
-            "figures need matplotlib, which is not installed: pip install 'cam-caffe[figures]'"
+            "figures need matplotlib, which is not installed: pip install matplotlib"
         ) from error
 
     with matplotlib.rc_context():

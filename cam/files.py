@@ -11,15 +11,32 @@ from pathlib import Path
 
 from cam.errors import CamError
 
-__all__ = ["atomic_path", "sha256_of"]
+__all__ = ["TEMPORARY_PREFIX", "atomic_path", "sha256_of"]
+
+TEMPORARY_PREFIX = ".cam-partial-"
+"""How the temporary names of `atomic_path` begin, and no other file's name."""
+
+_READABLE_BYTES = 64
+"""Of a file's stem and extension in its temporary name: names end at 255 bytes, some at 143."""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# It can only be read by setting it, for all threads: not while they may be creating files.
+_UMASK = _umask()
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name to write to, and rename it to `path` on success.
 
-    The temporary file lies in the same folder and keeps the extension of `path`, so that writers
-    that choose a format by extension work. On an exception it is removed and `path` is untouched.
+    The temporary file lies in the same folder, begins with `TEMPORARY_PREFIX` and keeps the
+    extension of `path`, so that writers that choose a format by extension work. On an exception it
+    is removed and `path` is untouched.
 
     Parameters
     ----------
@@ -44,16 +61,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-        )
+        prefix, suffix = _around(target)
+        handle, name = tempfile.mkstemp(suffix, prefix, target.parent)
     except OSError as error:
         raise CamError(f"cannot write {target}: {error.strerror}") from error
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         try:
             temporary.replace(target)
         except OSError as error:
@@ -64,10 +80,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _around(target: Path) -> tuple[str, str]:
+    """Return beginning and end of a temporary name, short enough for every file system."""
+    stem = os.fsencode(target.stem)[:_READABLE_BYTES].decode(errors="ignore")
+    # What is longer is the rest of a sentence with a full stop, and no extension.
+    is_extension = len(os.fsencode(target.suffix)) <= _READABLE_BYTES
+    return f"{TEMPORARY_PREFIX}{stem}.", target.suffix if is_extension else ""
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

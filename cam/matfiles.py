@@ -442,7 +442,7 @@ def _read_hdf5(source: Path, choose: Chooser) -> dict[str, MatValue]:
     except ImportError as error:
         raise CamError(
             f"{source} is a MATLAB file of version 7.3, which needs h5py: "
-            "pip install 'cam-caffe[matlab]', or save it in MATLAB with 'save -v7'"
+            "pip install h5py, or save it in MATLAB with 'save -v7'"
         ) from error
 
     with h5py.File(source, "r") as file:

@@ -46,6 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30, help="runs that are killed")
     parser.add_argument("--seed", type=int, default=None, help="of the moments; random if absent")
+    parser.add_argument(
+        "--require-mount", action="store_true", help="fail where a full disk cannot be made"
+    )
     options = parser.parse_args()
     seed = random.randrange(2**32) if options.seed is None else options.seed
     print(f"seed {seed}")
@@ -59,7 +62,7 @@ def main() -> None:
         print(f"undisturbed: {committed(reference)} pieces in {seconds:.1f} s")
         try:
             check_kills(pictures, reference, folder, options.kills, random.Random(seed))
-            check_full_disk(pictures, reference, folder)
+            check_full_disk(pictures, reference, folder, options.require_mount)
             check_killed_worker(pictures, reference, folder)
         except CheckError as error:
             sys.exit(f"FAILED: {error}")
@@ -135,12 +138,15 @@ def committed(store: Path) -> int:
     return len(list(store.glob("pieces/[0-9]*")))
 
 
-def check_full_disk(pictures: Path, reference: Path, folder: Path) -> None:
+def check_full_disk(pictures: Path, reference: Path, folder: Path, required: bool) -> None:
     """Let a run fill a small disk, make the disk larger, and let a second run finish."""
     size = sum(path.stat().st_size for path in reference.rglob("*"))
     with small_disk(folder / "disk", size // 2) as disk:
         if disk is None:
-            print("full disk: NOT CHECKED, mounting a tmpfs needs more rights")
+            unchecked = "full disk: NOT CHECKED, mounting a tmpfs needs more rights"
+            if required:
+                raise CheckError(unchecked)
+            print(unchecked)
             return
         store = disk / "store"
         said = run(pictures, store, EXIT_BAD_INPUT)

@@ -106,6 +106,13 @@ def test_models_check_reports_a_file_that_fits(run) -> None:
     assert "fits efficientnet-lite0.prototxt" in output
 
 
+@pytest.mark.parametrize("model", [(), ("--model", "vgg16")])
+def test_models_check_says_that_a_file_is_missing(run, model: tuple[str, ...]) -> None:
+    code, _, errors = run("models", "check", "nope", *model)
+    assert code == 2
+    assert "cannot read nope: there is no such file" in errors
+
+
 def test_models_check_refuses_the_weights_of_another_network(run) -> None:
     code, _, errors = run("models", "check", CAFFEMODEL, "--model", "vgg16")
     assert code == 2
@@ -124,6 +131,20 @@ def test_doctor_names_engines_and_models(run) -> None:
     code, output, _ = run("doctor")
     assert code == 0
     assert "openvino            works" in output
+    assert "efficientnet-lite0  works" in output
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, AttributeError])
+def test_doctor_finds_a_broken_engine(
+    run, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(*_: object) -> None:
+        raise error("Check 'plugin' failed:\nno such library")
+
+    monkeypatch.setattr("cam.doctor.open_engine", broken)
+    code, output, _ = run("doctor")
+    assert code == 1
+    assert "openvino            no     broken: Check 'plugin' failed: no such library" in output
     assert "efficientnet-lite0  works" in output
 
 

@@ -57,11 +57,32 @@ def test_backpropagation_stands_beside_the_maps(figure: Run, pycaffe: Any, coffe
     assert {path.name for path in Path("out").iterdir()} == {"figure5.png", "figure5.pdf"}
 
 
+@pytest.mark.parametrize("suffix", [".png", ".PDF", ""])
+def test_an_extension_of_the_output_is_not_doubled(figure: Run, coffee: Path, suffix: str) -> None:
+    network = ("--engine", "openvino", "--style", "pycaffe")
+    assert figure("class-maps", coffee, *network, "-o", f"out/figure1.2{suffix}")[0] == 0
+    assert {path.name for path in Path("out").iterdir()} == {"figure1.2.png", "figure1.2.pdf"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["top5", "a.png", "b.png"], ["scenes", "a.png", "--label", "x", "--label", "y"]],
+)
+def test_counts_are_checked_before_the_network_is_loaded(
+    figure: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    def load_model(**_: Any) -> None:
+        raise AssertionError("the network was loaded")
+
+    monkeypatch.setattr("cam.cli.figure.load_model", load_model)
+    assert figure(*arguments)[0] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["top5", "a.png", "b.png"], "of one picture"),
-        (["scenes", "a.png", "--label", "x", "--label", "y"], "2 labels for 1 pictures"),
+        (["scenes", "a.png", "--label", "x", "--label", "y"], "given 2 times, and the pictures are 1"),
         (["comparison", "a.png", "--backprop", "efficientnet-lite0"], "needs the caffe engine"),
         (["boxes", "a.png", "--truth", "none.mat"], "none.mat"),
         (["class-maps", "none.png"], "none.png"),

@@ -148,9 +148,70 @@ def test_a_path_and_a_file_address_are_sources_too(tmp_path: Path, target: Path)
         fetch_file(target, [str(tmp_path / "none")], size_of)
     with pytest.raises(CamError, match="over 10 bytes"):
         fetch_file(target, [str(source)], size_of, max_bytes=10)
-    with pytest.raises(CamError, match="No such file"):
+    with pytest.raises(CamError, match=r"cannot read .*none: there is no such file"):
         fetch_file(target, [(tmp_path / "none").as_uri()], size_of)
     assert source.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("as_address", [False, True])
+def test_a_path_leaves_an_interrupted_download_alone(
+    tmp_path: Path, target: Path, as_address: bool
+) -> None:
+    target.parent.mkdir()
+    part = target.with_name("file.part")
+    part.write_bytes(CONTENT[:1000])
+    source = tmp_path / "a file"
+    for content in (b"<html>Moved</html>", CONTENT):
+        source.write_bytes(content)
+        name = source.as_uri() if as_address else str(source)
+        if content == CONTENT:
+            fetch_file(target, [name], any_but_content)
+        else:
+            with pytest.raises(CamError) as error:
+                fetch_file(target, [name], any_but_content)
+            assert str(error.value) == f"{source}: not what it should be"
+            assert left_in(target.parent) == {"file.part"}
+        assert source.read_bytes() == content
+        assert part.read_bytes() == CONTENT[:1000]
+    assert left_in(target.parent) == {"file", "file.part", "sha256.json"}
+    assert check_recorded(target, sha256(CONTENT).hexdigest())
+
+
+def test_a_path_with_another_digest_than_the_recorded_one_is_named(
+    tmp_path: Path, target: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(CONTENT)
+    second.write_bytes(CONTENT[::-1])
+    fetch_file(target, [str(first)], size_of)
+    with pytest.raises(CamError, match=r"second: its SHA-256 is .* was recorded"):
+        fetch_file(target, [str(second)], size_of)
+    assert target.read_bytes() == CONTENT
+    assert left_in(target.parent) == {"file", "sha256.json"}
+
+
+def test_a_path_that_cannot_be_read_is_named_and_nothing_is_made(
+    tmp_path: Path, target: Path
+) -> None:
+    def unreadable(path: Path) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    with pytest.raises(CamError, match=r"cannot read .*source: Permission denied"):
+        fetch_file(target, [str(source)], unreadable)
+    with pytest.raises(CamError, match="it is not a file"):
+        fetch_file(target, [str(tmp_path)], size_of)
+    assert not target.parent.exists()
+
+
+def test_a_path_that_fails_while_it_is_copied_is_named(tmp_path: Path, target: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    # The check takes the file away, as a network drive that goes does.
+    with pytest.raises(CamError, match=r"cannot read .*source: No such file"):
+        fetch_file(target, [str(source)], Path.unlink)
+    assert left_in(target.parent) == set()
 
 
 def test_a_process_killed_midway_leaves_only_its_part(server: FileServer, target: Path) -> None:
@@ -175,9 +236,11 @@ def test_a_process_killed_midway_leaves_only_its_part(server: FileServer, target
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(CamError, match="cannot write to"):
-        fetch_file(tmp_path / "file" / "folder" / "x", ["none"], size_of)
+    source = tmp_path / "file"
+    source.write_bytes(b"")
+    for name in (str(source), "http://127.0.0.1:1/file"):
+        with pytest.raises(CamError, match="cannot write to"):
+            fetch_file(source / "folder" / "x", [name], size_of)
 
 
 @pytest.mark.parametrize("record", ["{", "[]"])

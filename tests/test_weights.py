@@ -112,6 +112,22 @@ def test_weights_come_from_a_file_that_the_user_names(model: zoo.ZooModel, tmp_p
     caffemodel(tmp_path, 5)
     fetched = weights.fetch(model, str(tmp_path / "written.caffemodel"))
     assert zoo.find_weights(model) == fetched.path
+    assert fetched.path == tmp_path / "models" / "googlenetCAM.caffemodel"
+    assert weights.check_recorded(fetched.path, fetched.sha256)
+
+
+def test_a_file_of_another_network_is_named_and_an_interrupted_download_goes_on(
+    model: zoo.ZooModel, server: FileServer, tmp_path: Path
+) -> None:
+    server.cut_after["googleletCAM.caffemodel"] = 1000
+    with pytest.raises(CamError, match="the connection ended after 1000 of"):
+        weights.fetch(model)
+    server.cut_after.clear()
+    caffemodel(tmp_path, 6)
+    with pytest.raises(CamError, match=r"written\.caffemodel.*\(6, 192\)"):
+        weights.fetch(model, str(tmp_path / "written.caffemodel"))
+    weights.fetch(model)
+    assert server.requests[-1] == ("googleletCAM.caffemodel", "bytes=1000-")
 
 
 def test_the_embedded_model_has_nothing_to_fetch() -> None:

@@ -111,3 +111,10 @@ def test_no_folder_is_looked_through_twice(
     folders = [folder.resolve() for folder in zoo.weights_folders()]
     assert len(folders) == len(set(folders))
     assert folders[0] == elsewhere / "models"
+
+
+def test_the_projects_folder_is_named_once_from_within_it(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(zoo.models_folder().parent)
+    assert zoo.weights_folders() == [zoo.models_folder(), zoo.cache_folder()]

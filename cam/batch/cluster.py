@@ -126,7 +126,7 @@ def _import_distributed() -> Any:
     except ImportError as error:
         raise CamError(
             f"a cluster needs Dask, which does not import here ({error}); "
-            "pip install 'cam-caffe[cluster]'"
+            "pip install dask distributed"
         ) from error
     return distributed
 

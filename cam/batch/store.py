@@ -24,7 +24,7 @@ from typing import Any
 
 from cam.batch.inputs import Entry
 from cam.errors import CamError
-from cam.files import atomic_path
+from cam.files import TEMPORARY_PREFIX, atomic_path
 
 __all__ = [
     "FORMAT_VERSION",
@@ -40,10 +40,13 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+_FORMAT_NAME = "cam batch"
 
 _RUN, _ENTRIES, _CLASSES = "run.json", "inputs.jsonl", "classes.txt"
 _PIECES, _SUMMARY, _FAILED = "pieces", "summary.json", "failed.csv"
 _LOCK, _HOLDER = ".lock", ".holder"
+_BEGINNING = frozenset((_RUN, _ENTRIES, _CLASSES, _PIECES))
+"""What a store has before its first piece."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SUMMARY_COLUMNS = ("name", "status", "reason", "label", "top_index")
 
@@ -128,7 +131,7 @@ def import_parquet() -> Any:
     except ImportError as error:
         raise CamError(
             f"batches are stored with PyArrow, which does not import here ({error}); "
-            "pip install 'cam-caffe[batch]'"
+            "pip install pyarrow"
         ) from error
     return pyarrow.parquet
 
@@ -219,7 +222,8 @@ def open_store(
     Parameters
     ----------
     folder : path-like
-        The store. It is created, or is empty, or is a store.
+        The store. It is created, or is empty, or is a store. A store without any piece may be
+        begun anew with other settings.
     settings : mapping
         Everything that the results depend on, ready for JSON.
     entries : iterable of cam.batch.inputs.Entry
@@ -234,6 +238,9 @@ def open_store(
     Store
         The store, locked until the block ends.
 
+    If the block ends with an exception before anything is committed, what this call has created
+    is removed.
+
     Raises
     ------
     CamError
@@ -241,31 +248,17 @@ def open_store(
         or another list (the message shows the difference), or cannot be written.
     """
     target = Path(folder)
-    with _writing(target):
-        target.mkdir(parents=True, exist_ok=True)
-    with _locked(target):
-        begun = (target / _RUN).exists()
-        if not begun:
-            _check_ours(target)
-        with _writing(target):
-            _remove_temporary_files(target)
-            with atomic_path(target / _ENTRIES) as temporary:
-                count, digest = _write_entries(temporary, entries)
-                record = {
-                    "format": {"name": "cam batch", "version": FORMAT_VERSION},
-                    **settings,
-                    "piece_size": piece_size,
-                    "pictures": {"count": count, "sha256": digest},
-                }
-                if begun:
-                    _check_same(target, record, temporary)
-        if not begun:
-            classes = "".join(f"{name}\n" for name in class_names)
-            _write(target / _CLASSES, classes.encode(), target)
-            with _writing(target):
-                (target / _PIECES).mkdir(exist_ok=True)
-            _write(target / _RUN, _json(record), target)
-        yield Store(target, count, piece_size)
+    with _usable_folder(target), _locked(target):
+        # Another run may have been here between the first check and the lock.
+        _check_usable(target)
+        is_fresh = not (target / _RUN).exists()
+        try:
+            count = _begin(target, settings, entries, class_names, piece_size)
+            yield Store(target, count, piece_size)
+        except BaseException:
+            if is_fresh and _is_without_results(target):
+                _remove_beginning(target)
+            raise
 
 
 def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -282,6 +275,8 @@ def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
         version = record["format"]["version"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CamError(f"{folder} is not a store of cam batch: no readable {_RUN}") from error
+    if record["format"].get("name") != _FORMAT_NAME:
+        raise CamError(f"{folder} is not a store of cam batch: its {_RUN} is something else's")
     if version != FORMAT_VERSION:
         raise CamError(
             f"{folder}: a store of format {version}; this version knows {FORMAT_VERSION}"
@@ -391,7 +386,14 @@ def _piece_rows(folder: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _read_entries(folder: Path) -> Iterator[Entry]:
-    with (folder / _ENTRIES).open(encoding="ascii") as lines:
+    try:
+        lines = (folder / _ENTRIES).open(encoding="ascii")
+    except OSError as error:
+        raise CamError(
+            f"cannot read {folder / _ENTRIES}: {error.strerror}; run the batch again, which makes "
+            "it anew"
+        ) from error
+    with lines:
         for line in lines:
             yield Entry(**json.loads(line))
 
@@ -408,10 +410,82 @@ def _write_entries(path: Path, entries: Iterable[Entry]) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
-def _check_ours(folder: Path) -> None:
-    ours = {_ENTRIES, _CLASSES, _PIECES}
-    for path in folder.iterdir():
-        if path.name not in ours and not path.name.startswith("."):
+@contextmanager
+def _usable_folder(folder: Path) -> Iterator[None]:
+    """Create the store's folder, or check it; remove what is created and still empty on failure."""
+    with _writing(folder):
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _check_usable(folder)
+        yield
+    except BaseException:
+        for path in created:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _begin(
+    folder: Path,
+    settings: Mapping[str, Any],
+    entries: Iterable[Entry],
+    class_names: Sequence[str],
+    piece_size: int,
+) -> int:
+    """Write what a store has before its first piece, or compare it; return the list's length."""
+    with _writing(folder):
+        _remove_temporary_files(folder)
+        begun = not _is_without_results(folder)
+        with atomic_path(folder / _ENTRIES) as temporary:
+            count, digest = _write_entries(temporary, entries)
+            record = {
+                "format": {"name": _FORMAT_NAME, "version": FORMAT_VERSION},
+                **settings,
+                "piece_size": piece_size,
+                "pictures": {"count": count, "sha256": digest},
+            }
+            if begun:
+                _check_same(folder, record, temporary)
+            else:
+                # The record comes first: without it the other names might be someone else's.
+                _write(folder / _RUN, _json(record), folder)
+                classes = "".join(f"{name}\n" for name in class_names)
+                _write(folder / _CLASSES, classes.encode(), folder)
+                (folder / _PIECES).mkdir(exist_ok=True)
+    return count
+
+
+def _is_passing(path: Path) -> bool:
+    """Tell whether a name is that of a lock or a temporary file."""
+    return path.name in (_LOCK, _HOLDER) or path.name.startswith(TEMPORARY_PREFIX)
+
+
+def _is_without_results(folder: Path) -> bool:
+    """Tell whether there is nothing in a store but its beginning."""
+    return all(path.name in _BEGINNING or _is_passing(path) for path in folder.iterdir()) and all(
+        _is_passing(path) for path in (folder / _PIECES).glob("*")
+    )
+
+
+def _remove_beginning(folder: Path) -> None:
+    """Remove all that a store has before its first piece, the lock included."""
+    with suppress(OSError):
+        _remove_temporary_files(folder)
+        if (folder / _PIECES).exists():
+            (folder / _PIECES).rmdir()
+        for name in (_ENTRIES, _CLASSES, _RUN, _LOCK):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _check_usable(folder: Path) -> None:
+    """Check that a folder is a store or empty, without touching it."""
+    if (folder / _RUN).exists():
+        read_record(folder)
+        return
+    with _writing(folder):
+        found = sorted(path for path in folder.iterdir() if not _is_passing(path))
+        for path in found[:1]:
             raise CamError(
                 f"{folder} is neither empty nor a store of cam batch ({path.name} is in it); "
                 "name another folder"
@@ -505,8 +579,8 @@ def _disk_full(folder: Path) -> CamError:
 
 def _remove_temporary_files(folder: Path) -> None:
     """Remove what a killed run has left under temporary names."""
-    for path in folder.rglob(".*"):
-        if path.is_file() and path.name not in (_LOCK, _HOLDER):
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if path.is_file():
             path.unlink(missing_ok=True)
 
 

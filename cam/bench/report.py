@@ -25,9 +25,9 @@ decoded picture, in turns; each ends with five overlays, or with the original's 
 torchcam and pytorch-grad-cam get the network as plain PyTorch modules, checked against the engine;
 pytorch-grad-cam has no CAM, so that it is its GradCAM, which needs the gradient.
 
-To repeat it: `pip install 'cam-caffe[bench]'`, then
+To repeat it: `pip install '.[bench]'` in the project's folder, then
 
-    cam bench --rounds 12 -o docs/performance.json \\
+    cam bench --rounds 16 -o docs/performance.json \\
         --plot docs/images/performance.png --report docs/performance.md
 
 {BEGIN}
@@ -183,7 +183,7 @@ def plot(results: Results, path: str | os.PathLike[str]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise CamError("the plot needs matplotlib: pip install 'cam-caffe[bench]'") from error
+        raise CamError("the plot needs matplotlib: pip install matplotlib") from error
     crops = {"1": "one crop", "10": "ten crops"}
     groups = {
         title: [key for key in results["timings"] if key.rpartition("_")[2] == number]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cam.cli.options import load_model, model_options, style_options
+from cam.cli.options import load_model, model_options, note_embedded, style_options
 from cam.cli.progress import bar_console
 from cam.errors import CamError
 
@@ -63,11 +63,13 @@ FAILURES_SHOWN = 100
     help="Of the grey heat maps of 256x256 pixels.",
 )
 @click.option(
-    "--box-rule",
+    "--rule",
+    "box_rule",
     type=click.Choice(["original", "paper"]),
     default="original",
     show_default=True,
-    help="The released box generator, or one box as the paper describes it.",
+    help="Of --save boxes. original: the released box generator, several boxes; paper: one box "
+    "around the largest part above a fraction of the maximum.",
 )
 @click.option(
     "--layout",
@@ -147,13 +149,13 @@ def batch(
         )
     seconds = time.perf_counter() - begun
     if as_json:
-        click.echo(json.dumps({**asdict(summary), "now": bar.pictures, "seconds": seconds}))
+        run = {"pictures_in_this_run": bar.pictures, "seconds": seconds}
+        click.echo(json.dumps({**asdict(summary), **run}))
     else:
         rate = f", {bar.pictures / seconds:.1f} a second" if bar.pictures else ""
         _print_summary(output, summary)
         click.echo(f"{bar.pictures} of them in this run, {seconds:.1f} s{rate}")
-        if model.name == "efficientnet-lite0":
-            click.echo("efficientnet-lite0 is the embedded model, not one of the paper's networks.")
+    note_embedded(model)
     for name, reason in islice(failures(output), FAILURES_SHOWN):
         click.echo(f"cam: {name}: {reason}", err=True)
     if summary.failed > FAILURES_SHOWN:

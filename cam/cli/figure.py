@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NAMES = ("class-maps", "top5", "comparison", "boxes", "scenes")
 """As `cam.figures.FIGURES`, which `cam --help` shall not wait for."""
 
+SUFFIXES = (".png", ".pdf")
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -103,7 +105,7 @@ class _Request:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The figure's path without extension. Default: cam-figures/NAME.",
+    help="The figure's path; .png and .pdf are added. Default: cam-figures/NAME.",
 )
 def figure(name: str, output: Path | None, **options: Any) -> None:
     """Draw one of the paper's figure types as PNG and PDF.
@@ -128,15 +130,28 @@ def figure(name: str, output: Path | None, **options: Any) -> None:
             *("labels", "title", "per_row"),
         )
     }
+    _check_counts(name, **{key: own[key] for key in ("images", "class_", "labels")})
     engine, threads = options["engine"], options["threads"]
     request = _Request(load_model(**options), rule=rule, engine=engine, threads=threads, **own)
     note_embedded(request.model)
     sheet = _SHEETS[name](request)
     base = output or Path("cam-figures") / name
-    for suffix in (".png", ".pdf"):
+    if base.suffix.lower() in SUFFIXES:
+        base = base.with_suffix("")
+    for suffix in SUFFIXES:
         path = base.with_name(base.name + suffix)
         save_sheet(sheet, path)
         click.echo(f"written to {path}")
+
+
+def _check_counts(
+    name: str, images: Sequence[str], class_: str | None, labels: Sequence[str]
+) -> None:
+    """Refuse what does not go together, before the network is loaded."""
+    if name == "top5" and (len(images) != 1 or class_ is not None):
+        raise CamError("top5 shows the top classes of one picture")
+    if name == "scenes" and labels and len(labels) != len(images):
+        raise CamError(f"--label is given {len(labels)} times, and the pictures are {len(images)}")
 
 
 def _class_maps(request: _Request) -> Sheet:
@@ -153,8 +168,6 @@ def _class_maps(request: _Request) -> Sheet:
 def _top5(request: _Request) -> Sheet:
     from cam.figures import top_classes_sheet
 
-    if len(request.images) != 1 or request.class_ is not None:
-        raise CamError("top5 shows the top classes of one picture")
     explanation = request.model.explain(request.images[0], 5, request.style, request.placement)
     return top_classes_sheet(explanation, request.title or "")
 
@@ -248,11 +261,8 @@ def _scenes(request: _Request) -> Sheet:
     from cam.classes import short_name
     from cam.figures import scenes_sheet
 
-    labels = request.labels
-    if labels and len(labels) != len(request.images):
-        raise CamError(f"{len(labels)} labels for {len(request.images)} pictures")
     explanations = [request.explain(image) for image in request.images]
-    named = labels or [short_name(explanation.names[0]) for explanation in explanations]
+    named = request.labels or [short_name(explanation.names[0]) for explanation in explanations]
     return scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
 
 

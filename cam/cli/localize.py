@@ -180,7 +180,9 @@ def localize(
     Every PICTURE is a photograph, whose heat maps the model makes, unless --heatmap or --colormap
     says that it is a heat map itself. For each picture a folder with boxes.txt (x1 y1 x2 y2, one a
     line, largest first), boxes_original.txt (x y w h, all on one line, as the original writes
-    them), the picture with the boxes and the grey heat map.
+    them), the picture with the boxes (boxes.png) and the grey heat map (heatmap.png). For a
+    photograph each class has its own, named topN_NAME_boxes.txt and so on, with --class
+    NAME_boxes.txt.
     """
     how = box_rule(rule, thresholds, fraction)
     is_heatmap = heatmap or colormap is not None

@@ -70,6 +70,8 @@ def check(file: Path, model: str | None) -> None:
     """Check that a caffemodel fits its network and is the one that was first seen."""
     from cam import weights, zoo
 
+    if not file.exists():
+        raise CamError(f"cannot read {file}: there is no such file")
     chosen = zoo.get(model) if model else _model_of(file)
     checked = weights.check_weights(file, chosen)
     recorded = weights.check_recorded(file, checked.sha256)
