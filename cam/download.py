@@ -241,8 +241,8 @@ def check_recorded(path: Path, digest: str, source: Path | None = None) -> bool:
     recorded = _read_digests(path.parent).get(path.name)
     if recorded is not None and recorded != digest:
         raise CamError(
-            f"{source or path}: its SHA-256 is {digest}, and {recorded} was recorded when it was first seen; "
-            f"if the change is meant, remove its line from {path.parent / DIGESTS}"
+            f"{source or path}: its SHA-256 is {digest}, and {recorded} was recorded when it "
+            f"was first seen; if the change is meant, remove its line from {path.parent / DIGESTS}"
         )
     return recorded is not None
 

@@ -98,7 +98,7 @@ def fetch(
     ------
     CamError
         If no source can be reached, the file does not fit the network, or its SHA-256 is not the
-        recorded one. What does not fit is removed.
+        recorded one. A download that does not fit is removed.
     """
     if not model.urls and source is None:
         raise CamError(f"the weights of {model.name!r} come with the project; nothing to fetch")

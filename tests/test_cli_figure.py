@@ -82,7 +82,7 @@ def test_counts_are_checked_before_the_network_is_loaded(
     ("arguments", "message"),
     [
         (["top5", "a.png", "b.png"], "of one picture"),
-        (["scenes", "a.png", "--label", "x", "--label", "y"], "given 2 times, and the pictures are 1"),
+        (["scenes", "a.png", "--label", "x", "--label", "y"], "labels: 2, pictures: 1"),
         (["comparison", "a.png", "--backprop", "efficientnet-lite0"], "needs the caffe engine"),
         (["boxes", "a.png", "--truth", "none.mat"], "none.mat"),
         (["class-maps", "none.png"], "none.png"),

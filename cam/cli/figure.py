@@ -151,7 +151,9 @@ def _check_counts(
     if name == "top5" and (len(images) != 1 or class_ is not None):
         raise CamError("top5 shows the top classes of one picture")
     if name == "scenes" and labels and len(labels) != len(images):
-        raise CamError(f"--label is given {len(labels)} times, and the pictures are {len(images)}")
+        raise CamError(
+            f"--label goes once with each picture; labels: {len(labels)}, pictures: {len(images)}"
+        )
 
 
 def _class_maps(request: _Request) -> Sheet:
