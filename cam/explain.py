@@ -190,7 +190,7 @@ class CamModel:
             forward=forward,
             crop=self.crop,
             style=style,
-            record={**self.record, "style": style.name, **_placement_record(style)},
+            record={**self.record, **style.record},
         )
 
 
@@ -329,8 +329,3 @@ def _default_names(classes: int) -> tuple[str, ...]:
     if classes in files:
         return zoo.class_names(files[classes])
     return tuple(f"class {index}" for index in range(classes))
-
-
-def _placement_record(style: Style) -> dict[str, str]:
-    placement = getattr(style, "placement", None)
-    return {} if placement is None else {"placement": placement}

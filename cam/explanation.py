@@ -131,7 +131,7 @@ class Explanation:
         if captions:
             texts = [("input", f"{self.record.get('model', '')}")]
             texts += [
-                (f"{k + 1}: {probability:.3f}", _short_name(name))
+                (f"{k + 1}: {probability:.3f}", _first_synonym(name))
                 for k, (name, probability) in enumerate(
                     zip(self.names, self.probabilities, strict=True)
                 )
@@ -235,9 +235,9 @@ def _remove_earlier(folder: Path, keep: set[str]) -> None:
                 file.unlink()
 
 
-def _short_name(name: str) -> str:
+def _first_synonym(name: str) -> str:
     return name.split(",")[0]
 
 
 def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", _short_name(name)).strip("_")[:LONGEST_NAME]
+    return re.sub(r"[^\w.-]+", "_", _first_synonym(name)).strip("_")[:LONGEST_NAME]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +106,7 @@ class Head:
     scores: str
 
 
-def load_network(prototxt: Any) -> Network:
+def load_network(prototxt: str | os.PathLike[str]) -> Network:
     """Read a deploy prototxt and work out its blobs.
 
     Parameters
@@ -127,12 +128,46 @@ def load_network(prototxt: Any) -> Network:
 
 
 def parse_network(text: str) -> Network:
-    """Build a network from the text of a prototxt; see `load_network`."""
+    """Build a network from the text of a prototxt.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    Network
+        As `load_network` returns it.
+
+    Raises
+    ------
+    CamError
+        If the text does not describe a network with one picture as its input.
+    """
     return build_network(parse_prototxt(text), "prototxt")
 
 
-def load_weights(network: Network, caffemodel: Any) -> dict[str, Blobs]:
-    """Read a caffemodel and check that it fits a network; see `fit_weights`."""
+def load_weights(network: Network, caffemodel: str | os.PathLike[str]) -> dict[str, Blobs]:
+    """Read a caffemodel and check that it fits a network.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    caffemodel : path-like
+        The file. It must not be changed while the arrays are in use.
+
+    Returns
+    -------
+    dict of str to tuple of numpy.ndarray
+        As `fit_weights` returns them: views of the mapped file.
+
+    Raises
+    ------
+    CamError
+        If the file cannot be read, or does not fit the network.
+    """
     return fit_weights(network, read_caffemodel(caffemodel), str(caffemodel))
 
 

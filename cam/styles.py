@@ -64,6 +64,10 @@ class Style(Protocol):
     def crops(self) -> int:
         """How many crops of a picture go through the network."""
 
+    @property
+    def record(self) -> dict[str, str]:
+        """What the record of a result says of the style."""
+
     def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
         """Resize a picture and cut the network's input out of it."""
 
@@ -104,6 +108,11 @@ class PycaffeStyle:
     placement: str = "stretch"
     name: str = "pycaffe"
     crops: int = 1
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Name and placement."""
+        return {"style": self.name, "placement": self.placement}
 
     def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
         """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
@@ -213,6 +222,11 @@ class MatlabStyle:
 
     name: str = "matlab"
     crops: int = 10
+
+    @property
+    def record(self) -> dict[str, str]:
+        """The name."""
+        return {"style": self.name}
 
     def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
         """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import cam
 from cam.batch import BatchOptions, run_batch
@@ -69,6 +70,12 @@ def explained(store: Path) -> dict[str, SimpleNamespace]:
     return {name: row for name, row in table(store).items() if row.status == "ok"}
 
 
+def decoded(file: bytes) -> NDArray[np.uint8]:
+    levels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert levels is not None
+    return levels.astype(np.uint8)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
@@ -91,7 +98,7 @@ def test_a_batch_gives_what_explain_gives(model: CamModel, pictures: Path, store
         maps = np.reshape(row.maps, alone.maps.shape)
         np.testing.assert_allclose(maps, alone.maps, atol=2e-3 * np.abs(alone.maps).max())
         np.testing.assert_allclose(row.scores, alone.scores, atol=1e-3)
-        heat = np.stack([cv2.imdecode(np.frombuffer(png, np.uint8), -1) for png in row.heat_maps])
+        heat = np.stack([decoded(png) for png in row.heat_maps])
         np.testing.assert_allclose(heat, 255 * alone.heat_maps, atol=0.51)
         for found, merged in zip(row.boxes, alone.merged, strict=True):
             wanted = find_boxes(picture_heatmap(merged, picture.shape[:2]))
@@ -186,7 +193,7 @@ def test_the_ilsvrc_layout_has_the_originals_files(
     for rank in range(1, 6):
         name = f"top{rank}/coffee.jpg"
         ours, wanted = (
-            cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED).astype(int)
+            decoded((folder / name).read_bytes()).astype(int)
             for folder in (tmp_path / "s/ilsvrc", tmp_path / "alone")
         )
         # JPEG of a grey level that rounds the other way.
@@ -284,10 +291,12 @@ def test_the_command_ends_with_3_and_the_list_of_bad_pictures(
     told = capsys.readouterr()
     assert "10 of 11 pictures done, 1 could not be read" in told.out
     assert "11 of them in this run" in told.out
-    assert told.err == f"cam: {BAD}: the picture is truncated\n"
+    note, failed = told.err.splitlines()
+    assert note.startswith("efficientnet-lite0 is the embedded model")
+    assert failed == f"cam: {BAD}: the picture is truncated"
     assert run_command(*batch, "--json") == 3
     again = json.loads(capsys.readouterr().out)
-    assert (again["explained"], again["failed"], again["now"]) == (10, 1, 0)
+    assert (again["explained"], again["failed"], again["pictures_in_this_run"]) == (10, 1, 0)
     assert run_command(*batch, "--style", "matlab") == 2
     assert 'style is "pycaffe" there and "matlab" here' in capsys.readouterr().err
     assert run_command("store", tmp_path) == 0
@@ -300,14 +309,40 @@ def test_the_command_refuses_what_is_not_there(
     command = ("batch", tmp_path / "nowhere", "-o", tmp_path / "store", "--engine", "openvino")
     assert run_command(*command) == 2
     assert capsys.readouterr().err == f"cam: no file or folder {tmp_path / 'nowhere'}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_finds_boxes_by_the_paper_s_rule(
+    model: CamModel, coffee: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    chosen = ("--save", "boxes", "--rule", "paper", "--top", "1", "--engine", "openvino")
+    assert run_command("batch", coffee, "-o", store, *chosen) == 0
+    picture = read_picture(coffee)
+    (merged,) = model.explain(picture, top=1).merged
+    wanted = find_boxes(picture_heatmap(merged, picture.shape[:2]), "paper")
+    (row,) = table(store).values()
+    assert np.abs(np.array(row.boxes[0]) - np.array(wanted)).max() <= 1
+
+
+def test_a_cluster_that_does_not_answer_leaves_nothing(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    batch = ("batch", pictures, "-o", tmp_path / "store", "--engine", "openvino")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        assert run_command(*batch, "--scheduler", "tcp://127.0.0.1:1") == 2
+    assert "no Dask scheduler answers" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_list(pictures: Path, tmp_path: Path) -> None:
     def peak(count: int) -> int:
         (tmp_path / "list.txt").write_text(f"{pictures / '0010.png'}\n" * count)
-        command = [sys.executable, "-m", "cam", "batch", tmp_path / "list.txt"]
-        command += ["-o", tmp_path / str(count), "--engine", "openvino"]
+        command = [sys.executable, "-m", "cam", "batch", str(tmp_path / "list.txt")]
+        command += ["-o", str(tmp_path / str(count)), "--engine", "openvino"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cam.errors import CamError, nearest_names
-from cam.files import atomic_path, sha256_of
+from cam.files import TEMPORARY_PREFIX, atomic_path, sha256_of
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -36,6 +36,26 @@ def test_the_file_is_as_readable_as_others(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "file") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 251 + ".txt", "\u00fc" * 125 + ".jpg", "n." + "x" * 253, ".hidden"]
+)
+def test_temporary_names_have_the_prefix_and_are_never_too_long(name: str, tmp_path: Path) -> None:
+    with atomic_path(tmp_path / name) as temporary:
+        assert temporary.name.startswith(TEMPORARY_PREFIX)
+        temporary.write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_mask_of_the_process_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks: list[int] = []
+    monkeypatch.setattr(os, "umask", masks.append)
+    with atomic_path(tmp_path / "file"):
+        pass
+    assert masks == []
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from cam.batch.store import (
     summarize,
 )
 from cam.errors import CamError
+from cam.files import TEMPORARY_PREFIX
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -170,24 +171,111 @@ def test_pictures_may_move(tmp_path: Path) -> None:
         assert second.entries[0].path == "/elsewhere/4.jpg"
 
 
-def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("x")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("thesis.tex", ".keep", ".git/config", ".bashrc", "notes/.draft", ".000001.abc.parquet"),
+        *("classes.txt", "inputs.jsonl", "pieces/king.png", "run.json"),
+    ],
+)
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
     with (
-        pytest.raises(CamError, match=r"neither empty nor a store .*thesis\.tex"),
+        pytest.raises(CamError, match=r"neither empty nor a store|is not a store"),
         opened(tmp_path),
     ):
         pass
-    assert content(tmp_path) == {"thesis.tex": b"x"}
+    assert content(tmp_path) == {name: b"{}"}
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_record_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    record = '{"format": {"name": "diary", "version": 1}}'
+    (tmp_path / "run.json").write_text(record)
+    with pytest.raises(CamError, match="something else's"), opened(tmp_path):
+        pass
+    assert content(tmp_path) == {"run.json": record.encode()}
+
+
+def test_other_hidden_files_in_a_store_stay(tmp_path: Path) -> None:
+    finish(tmp_path)
+    hidden = [".keep", ".git/config", "pieces/.000000.parquet.crc"]
+    (tmp_path / ".git").mkdir()
+    for name in hidden:
+        (tmp_path / name).write_text(name)
+    finish(tmp_path)
+    assert [(tmp_path / name).read_text() for name in hidden] == hidden
+
+
+class StopError(Exception):
+    pass
+
+
+def broken_list() -> Iterator[Entry]:
+    yield from entries(3)
+    raise StopError
+
+
+@pytest.mark.parametrize("listed", [broken_list, lambda: entries(3)])
+@pytest.mark.parametrize("existing", ["", "batches"])
+def test_a_batch_that_commits_nothing_leaves_nothing(
+    tmp_path: Path, existing: str, listed: Callable[[], Iterable[Entry]]
+) -> None:
+    (tmp_path / existing).mkdir(exist_ok=True)
+    with pytest.raises(StopError), opened(tmp_path / "batches/store", entries=listed()):
+        raise StopError
+    assert list(tmp_path.rglob("*")) == ([tmp_path / existing] if existing else [])
+
+
+def test_a_folder_that_was_there_stays_and_is_empty_again(tmp_path: Path) -> None:
+    with pytest.raises(StopError), opened(tmp_path):
+        raise StopError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_committed_stays_when_a_batch_fails(tmp_path: Path) -> None:
+    with pytest.raises(StopError), opened(tmp_path / "store") as store:
+        store.commit(result_of(next(store.missing())))
+        raise StopError
+    with opened(tmp_path / "store") as store:
+        assert store.done_pictures() == 4
+
+
+def test_a_store_without_any_piece_takes_other_settings(tmp_path: Path) -> None:
+    with opened(tmp_path / "store"):
+        pass
+    changed: dict[str, Any] = {"options": {"top": 3}, "size": 5, "count": 7}
+    finish(tmp_path / "store", **changed)
+    finish(tmp_path / "reference", **changed)
+    assert content(tmp_path / "store") == content(tmp_path / "reference")
+
+
+def test_a_store_without_its_list_is_said_and_made_again(tmp_path: Path) -> None:
+    finish(tmp_path)
+    whole = content(tmp_path)
+    (tmp_path / "inputs.jsonl").unlink()
+    with pytest.raises(CamError, match=r"cannot read .*inputs\.jsonl: No such file"):
+        check_store(tmp_path)
+    finish(tmp_path)
+    assert content(tmp_path) == whole
 
 
 def test_what_a_killed_run_left_half_written_goes_away(tmp_path: Path) -> None:
     finish(tmp_path / "reference")
     with opened(tmp_path / "store") as store:
         store.commit(result_of(next(store.missing())))
-    (tmp_path / "store/pieces/.000001.abc.parquet").write_bytes(b"PAR1")
-    (tmp_path / "store/.summary.abc.json").write_bytes(b"{")
+    (tmp_path / f"store/pieces/{TEMPORARY_PREFIX}000001.abc.parquet").write_bytes(b"PAR1")
+    (tmp_path / f"store/{TEMPORARY_PREFIX}summary.abc.json").write_bytes(b"{")
     finish(tmp_path / "store")
     assert content(tmp_path / "store") == content(tmp_path / "reference")
+
+
+def test_a_run_that_was_killed_before_it_began_is_no_hindrance(tmp_path: Path) -> None:
+    for name in (".lock", ".holder", f"{TEMPORARY_PREFIX}inputs.abc.jsonl"):
+        (tmp_path / name).touch()
+    finish(tmp_path)
+    assert not [path for path in content(tmp_path) if path.startswith(".")]
 
 
 def test_a_damaged_piece_is_found_and_made_again(tmp_path: Path) -> None:

@@ -480,16 +480,16 @@ def _remove_beginning(folder: Path) -> None:
 
 def _check_usable(folder: Path) -> None:
     """Check that a folder is a store or empty, without touching it."""
-    if (folder / _RUN).exists():
-        read_record(folder)
-        return
     with _writing(folder):
-        found = sorted(path for path in folder.iterdir() if not _is_passing(path))
-        for path in found[:1]:
-            raise CamError(
-                f"{folder} is neither empty nor a store of cam batch ({path.name} is in it); "
-                "name another folder"
-            )
+        if (folder / _RUN).exists():
+            read_record(folder)
+            return
+        others = sorted(path.name for path in folder.iterdir() if not _is_passing(path))
+    if others:
+        raise CamError(
+            f"{folder} is neither empty nor a store of cam batch ({others[0]} is in it); "
+            "name another folder"
+        )
 
 
 def _check_same(folder: Path, record: Mapping[str, Any], listed: Path) -> None:
