@@ -343,10 +343,12 @@ def test_memory_does_not_grow_with_the_list(pictures: Path, tmp_path: Path) -> N
         (tmp_path / "list.txt").write_text(f"{pictures / '0010.png'}\n" * count)
         command = [sys.executable, "-m", "cam", "batch", str(tmp_path / "list.txt")]
         command += ["-o", str(tmp_path / str(count)), "--engine", "openvino"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "CAM_COMPILED": str(tmp_path / "compiled")}
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0
         assert isinstance(usage, resource.struct_rusage)
         return usage.ru_maxrss
 
+    peak(20)  # compiles the network, which takes more memory than finding it compiled
     assert peak(2000) < 1.1 * peak(200)
