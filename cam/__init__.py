@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cam.coloring import im2double, py_map2jpg
     from cam.errors import CamError
-    from cam.explain import CamModel, load, load_files
-    from cam.explanation import Explanation
-    from cam.mapping import py_returnCAMmap
+    from cam.explain.explanation import Explanation
+    from cam.explain.model import CamModel, load, load_files
+    from cam.maps.activation_maps import py_returnCAMmap
+    from cam.maps.colors import im2double, py_map2jpg
 
 __all__ = [
     "CamError",
@@ -35,13 +35,13 @@ __all__ = [
 
 _HOMES = {
     "CamError": "cam.errors",
-    "CamModel": "cam.explain",
-    "Explanation": "cam.explanation",
-    "im2double": "cam.coloring",
-    "load": "cam.explain",
-    "load_files": "cam.explain",
-    "py_map2jpg": "cam.coloring",
-    "py_returnCAMmap": "cam.mapping",
+    "CamModel": "cam.explain.model",
+    "Explanation": "cam.explain.explanation",
+    "im2double": "cam.maps.colors",
+    "load": "cam.explain.model",
+    "load_files": "cam.explain.model",
+    "py_map2jpg": "cam.maps.colors",
+    "py_returnCAMmap": "cam.maps.activation_maps",
 }
 
 

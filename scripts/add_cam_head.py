@@ -23,7 +23,7 @@ from typing import Any
 import click
 import numpy as np
 
-from cam.caffenet import (
+from cam.caffe.formats import (
     Blobs,
     CaffeModel,
     read_prototxt,
@@ -31,9 +31,9 @@ from cam.caffenet import (
     write_caffemodel,
     write_prototxt,
 )
+from cam.caffe.layers import Layer
+from cam.caffe.network import Network, load_network, load_weights
 from cam.errors import CamError
-from cam.layers import Layer
-from cam.network import Network, load_network, load_weights
 
 COMMENT = (
     "Written by scripts/add_cam_head.py: the same scores, by a head for class activation mapping."

@@ -29,12 +29,12 @@ import numpy as np
 from cam import zoo
 from cam.batch import BatchOptions, run_batch
 from cam.batch.pipeline import ahead
+from cam.caffe.network import load_network
+from cam.caffe.random_weights import seeded_caffemodel
 from cam.errors import CamError
-from cam.explain import CamModel, load_files
-from cam.images import read_picture
-from cam.network import load_network
-from cam.seeded import seeded_caffemodel
-from cam.styles import get_style
+from cam.explain.model import CamModel, load_files
+from cam.explain.styles import get_style
+from cam.pictures.reading import read_picture
 
 PHOTOGRAPH = Path(__file__).parents[1] / "cam" / "data" / "coffee.png"
 PICTURE_SIZE = (500, 375)

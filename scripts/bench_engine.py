@@ -16,10 +16,10 @@ import click
 import numpy as np
 
 from cam import zoo
+from cam.caffe.network import find_head, load_network, load_weights
+from cam.caffe.random_weights import seeded_caffemodel
 from cam.engines import Engine, open_engine
 from cam.errors import CamError
-from cam.network import find_head, load_network, load_weights
-from cam.seeded import seeded_caffemodel
 
 
 def seconds(engine: Engine, batch: np.ndarray) -> float:

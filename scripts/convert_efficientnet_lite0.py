@@ -29,10 +29,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.caffenet import CaffeModel, write_caffemodel, write_prototxt
-from cam.caffeproto import message_class
+from cam.caffe.formats import CaffeModel, write_caffemodel, write_prototxt
+from cam.caffe.network import find_head, load_network, load_weights
+from cam.caffe.schema import message_class
 from cam.engines.openvino import OpenVinoEngine
-from cam.network import find_head, load_network, load_weights
 
 NAME = "efficientnet-lite0"
 CROP = 224

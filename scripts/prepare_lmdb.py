@@ -18,7 +18,7 @@ import click
 
 from cam.errors import CamError
 from cam.files import atomic_path
-from cam.train.imageset import list_folder, read_list, write_lmdb
+from cam.training.imageset import list_folder, read_list, write_lmdb
 
 
 @click.command(help=__doc__)

@@ -16,8 +16,8 @@ from typing import Any
 import click
 from google.protobuf import json_format
 
-from cam.caffenet import layer_type_name, write_prototxt
-from cam.caffeproto import message_class
+from cam.caffe.formats import layer_type_name, write_prototxt
+from cam.caffe.schema import message_class
 
 OLDER_STYLE = (
     "deploy_alexnetplusCAM_imagenet.prototxt",

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locations import REPOSITORY, SHARED
 
 from cam.cli import main
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = REPOSITORY.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +52,7 @@ def pycaffe() -> Any:
 @pytest.fixture(scope="session")
 def coffee() -> Path:
     """Return the photograph that comes with the project."""
-    return Path(__file__).resolve().parents[1] / "cam" / "data" / "coffee.png"
+    return REPOSITORY / "cam" / "data" / "coffee.png"
 
 
 @pytest.fixture

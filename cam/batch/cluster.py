@@ -19,7 +19,7 @@ from cam.errors import CamError
 
 if TYPE_CHECKING:
     from cam.batch.store import Piece, PieceResult
-    from cam.explain import CamModel
+    from cam.explain.model import CamModel
 
 __all__ = ["DaskRunner"]
 

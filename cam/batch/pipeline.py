@@ -27,15 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam import __version__
-from cam.batch.inputs import Entry, find_pictures
 from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.engines import Forward
 from cam.errors import CamError, nearest_names
-from cam.explain import CamModel
-from cam.explanation import Explanation
-from cam.ilsvrc import TOP, write_ilsvrc_heatmaps
-from cam.localize import RULES, Rule, find_boxes, picture_heatmap
-from cam.styles import Prepared, Style, get_style
+from cam.explain.explanation import Explanation
+from cam.explain.model import CamModel
+from cam.explain.styles import Prepared, Style, get_style
+from cam.localization.boxes import RULES, Rule, find_boxes, picture_heatmap
+from cam.localization.ilsvrc_heatmaps import TOP, write_ilsvrc_heatmaps
+from cam.pictures.lists import Entry, find_pictures
 
 __all__ = [
     "HEAT_FORMATS",
@@ -72,7 +72,7 @@ class BatchOptions:
     top : int
         How many classes.
     style, placement : str
-        As for `cam.explain.CamModel.explain`.
+        As for `cam.explain.model.CamModel.explain`.
     outputs : tuple of str
         Which of `OUTPUTS` are kept.
     precision : {"float16", "float32"}
@@ -80,7 +80,7 @@ class BatchOptions:
     heat_format : {"png", "jpg"}
         Of heat maps.
     box_rule : {"original", "paper"}
-        How boxes are found; see `cam.localize.find_boxes`.
+        How boxes are found; see `cam.localization.boxes.find_boxes`.
     layout : {"store", "ilsvrc"}
         Whether the original's folder of ILSVRC heat maps is written, too.
     batch_size : int or None
@@ -151,7 +151,7 @@ class BatchWork:
 
     Attributes
     ----------
-    model : cam.explain.CamModel
+    model : cam.explain.model.CamModel
         The model.
     options : BatchOptions
         Options with a batch size.
@@ -232,10 +232,11 @@ def run_batch(
 
     Parameters
     ----------
-    model : cam.explain.CamModel
+    model : cam.explain.model.CamModel
         The model.
     inputs : sequence of path-like
-        Folders, globs, lists, tables, tar files and pictures; see `cam.batch.inputs.find_pictures`.
+        Folders, globs, lists, tables, tar files and pictures; see
+        `cam.pictures.lists.find_pictures`.
     folder : path-like
         The store: see `cam.batch.store` and the documentation (docs/batch.md).
     options : BatchOptions, optional

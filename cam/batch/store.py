@@ -22,9 +22,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from cam.batch.inputs import Entry
 from cam.errors import CamError
 from cam.files import TEMPORARY_PREFIX, atomic_path
+from cam.pictures.lists import Entry
 
 __all__ = [
     "FORMAT_VERSION",
@@ -61,7 +61,7 @@ class Piece:
         Which piece, from 0.
     first : int
         The place of its first picture in the list, from 0.
-    entries : tuple of cam.batch.inputs.Entry
+    entries : tuple of cam.pictures.lists.Entry
         The pictures.
     """
 
@@ -226,7 +226,7 @@ def open_store(
         begun anew with other settings.
     settings : mapping
         Everything that the results depend on, ready for JSON.
-    entries : iterable of cam.batch.inputs.Entry
+    entries : iterable of cam.pictures.lists.Entry
         The pictures. Their names and labels are compared; where they lie may have changed.
     class_names : sequence of str
         The names of the classes, kept in the store for its readers.

@@ -46,7 +46,7 @@ def bench(
     All run the same network with the same weights in turns. What is not installed is left out and
     said; to have all of it: pip install '.[bench]' in the project's folder.
     """
-    from cam.bench import report as bench_report
+    from benchmarks import report as bench_report
 
     if source is not None:
         results = bench_report.read_results(source)
@@ -66,9 +66,9 @@ def _measure(
 ) -> dict[str, object]:
     from rich.progress import Progress
 
-    from cam import bench
+    import benchmarks as bench
     from cam.errors import CamError, nearest_names
-    from cam.images import read_picture
+    from cam.pictures.reading import read_picture
 
     known = {contestant.key: contestant for contestant in bench.CONTESTANTS}
     for key in only:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from cam.compare import Comparison
+    from cam.fidelity import Comparison
 
 EXIT_OUTSIDE = 1
 
@@ -72,10 +72,10 @@ def compare(
     demo.m, a composite figure (result.jpg) or the picture of one heat map. Exit code 0 if
     everything is within the tolerance, 1 if not, 2 if the two cannot be lined up.
     """
-    from cam.compare import Tolerance, compare_files
-    from cam.compare.picture import comparison_picture
+    from cam.fidelity import Tolerance, compare_files
+    from cam.fidelity.picture import comparison_picture
     from cam.files import atomic_path
-    from cam.images import write_picture
+    from cam.pictures.reading import write_picture
 
     comparison = compare_files(
         ours,

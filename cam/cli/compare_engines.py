@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from cam.parity import Parity
+    from cam.fidelity.engine_agreement import Parity
 
 
 @click.command()
@@ -51,11 +51,11 @@ def compare_engines(
     level and the top five classes are the same; 1 otherwise.
     """
     from cam import zoo
+    from cam.caffe.network import find_head, load_network
+    from cam.caffe.random_weights import seeded_caffemodel
     from cam.cli.run import DEMO_PICTURE
     from cam.errors import CamError
-    from cam.network import find_head, load_network
-    from cam.parity import compare_engines as compare
-    from cam.seeded import seeded_caffemodel
+    from cam.fidelity.engine_agreement import compare_engines as compare
 
     pictures = images or (str(DEMO_PICTURE),)
     results = {}

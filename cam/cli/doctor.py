@@ -11,7 +11,7 @@ def doctor() -> None:
 
     Exit code 0 if at least one engine runs the embedded model, 1 otherwise.
     """
-    from cam.doctor import examine_engines, examine_models, versions
+    from cam.fidelity.doctor import examine_engines, examine_models, versions
 
     for name, version in versions().items():
         click.echo(f"{name:<22}{version}")

@@ -16,7 +16,7 @@ from cam.errors import CamError
 
 if TYPE_CHECKING:
     from cam.cli.localize import BoxRule
-    from cam.evaluate import Candidates, Evaluation, GroundTruth, Predictions
+    from cam.localization import Candidates, Evaluation, GroundTruth, Predictions
 
 _DEVKIT = {
     "boxes": ("evaluation/cache_groundtruth.mat",),
@@ -89,9 +89,9 @@ def evaluate(
     five classes (bbox1, the paper's), with the second largest (bbox2), and with both boxes of the
     first classes, five guesses in all (combined).
     """
-    from cam.evaluate import VARIANTS, read_ground_truth, read_ilsvrc_ids, read_submission
-    from cam.evaluate import evaluate as measure
-    from cam.ilsvrc import read_picture_list, read_record
+    from cam.localization import VARIANTS, read_ground_truth, read_ilsvrc_ids, read_submission
+    from cam.localization import evaluate as measure
+    from cam.localization.ilsvrc_heatmaps import read_picture_list, read_record
 
     if (heatmaps is None) == (predictions is None):
         raise CamError("give either --heatmaps or --predictions")
@@ -118,7 +118,7 @@ def evaluate(
     for name, result in results.items():
         _print_table(name, result)
     if save_predictions is not None:
-        from cam.evaluate import write_submission
+        from cam.localization import write_submission
 
         write_submission(save_predictions, next(iter(guesses.values())))
     if json_file is not None:
@@ -181,7 +181,7 @@ def _candidates(
     reuse_boxes: bool,
 ) -> Candidates:
     from cam import zoo
-    from cam.evaluate import devkit_labels, read_heatmap_folder
+    from cam.localization import devkit_labels, read_heatmap_folder
 
     if reuse_boxes and how.rule == "paper":
         raise CamError("--reuse-boxes takes boxes of the original's rule, not of the paper's")
@@ -219,7 +219,7 @@ def _print_table(name: str, result: Evaluation) -> None:
 def _method_and_model(
     method: str | None, model: str | None, record: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    from cam.tables import PAPER_METHODS
+    from cam.localization.tables import PAPER_METHODS
 
     ran = model or record.get("model")
     if method is None and ran is None:

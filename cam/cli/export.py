@@ -28,10 +28,10 @@ def export(
     number of crops.
     """
     from cam import zoo
+    from cam.caffe.network import find_head, load_network, load_weights
+    from cam.engines.onnx_graph import to_onnx
     from cam.errors import CamError
     from cam.files import atomic_path
-    from cam.network import find_head, load_network, load_weights
-    from cam.onnx import to_onnx
 
     if (prototxt is None) != (weights is None):
         raise CamError("--prototxt and --weights belong together")

@@ -15,14 +15,14 @@ from cam.errors import CamError
 
 if TYPE_CHECKING:
     from cam.cli.localize import BoxRule
-    from cam.explain import CamModel
-    from cam.explanation import Explanation
-    from cam.figures import Sheet
-    from cam.images import Picture
-    from cam.localize import Box
+    from cam.explain.explanation import Explanation
+    from cam.explain.model import CamModel
+    from cam.figures.sheets import Sheet
+    from cam.localization.boxes import Box
+    from cam.pictures.reading import Picture
 
 NAMES = ("class-maps", "top5", "comparison", "boxes", "scenes")
-"""As `cam.figures.FIGURES`, which `cam --help` shall not wait for."""
+"""As `cam.figures.sheets.FIGURES`, which `cam --help` shall not wait for."""
 
 SUFFIXES = (".png", ".pdf")
 
@@ -49,7 +49,7 @@ class _Request:
 
     def explain(self, image: str | Picture, model: CamModel | None = None) -> Explanation:
         """Explain one class of a picture: the class asked for, or the top one."""
-        from cam.classes import explain_class, find_class
+        from cam.explain.classes import explain_class, find_class
 
         running = model or self.model
         explanation = running.explain(image, 1, self.style, self.placement)
@@ -120,7 +120,7 @@ def figure(name: str, output: Path | None, **options: Any) -> None:
     Without --class, class-maps shows the top class of the first picture, the others the top class
     of each.
     """  # noqa: D301 - click takes the backspace character as "do not wrap"
-    from cam.figures import save_sheet
+    from cam.figures.sheets import save_sheet
 
     rule = box_rule(*(options.pop(key) for key in ("rule", "thresholds", "fraction")))
     own = {
@@ -157,8 +157,8 @@ def _check_counts(
 
 
 def _class_maps(request: _Request) -> Sheet:
-    from cam.classes import explain_class
-    from cam.figures import class_maps_sheet
+    from cam.explain.classes import explain_class
+    from cam.figures.sheets import class_maps_sheet
 
     first, *others = (request.explain(image) for image in request.images)
     index = int(first.indices[0])
@@ -168,18 +168,18 @@ def _class_maps(request: _Request) -> Sheet:
 
 
 def _top5(request: _Request) -> Sheet:
-    from cam.figures import top_classes_sheet
+    from cam.figures.sheets import top_classes_sheet
 
     explanation = request.model.explain(request.images[0], 5, request.style, request.placement)
     return top_classes_sheet(explanation, request.title or "")
 
 
 def _comparison(request: _Request) -> Sheet:
-    from cam.classes import find_class
-    from cam.explain import load
-    from cam.figures import comparison_sheet
-    from cam.images import read_picture
-    from cam.saliency import check_engine, explain_by_backpropagation
+    from cam.explain.classes import find_class
+    from cam.explain.model import load
+    from cam.explain.saliency import check_engine, explain_by_backpropagation
+    from cam.figures.sheets import comparison_sheet
+    from cam.pictures.reading import read_picture
 
     pictures = [read_picture(image) for image in request.images]
     columns = [(request.model.name, [request.explain(picture) for picture in pictures])]
@@ -210,7 +210,7 @@ def _same_classes(
     model: CamModel, pictures: Sequence[Picture], names: Sequence[str], request: _Request
 ) -> list[Explanation]:
     """Explain the classes that another model was asked about, found by their names."""
-    from cam.classes import explain_class, find_class
+    from cam.explain.classes import explain_class, find_class
 
     return [
         explain_class(
@@ -223,10 +223,10 @@ def _same_classes(
 
 
 def _boxes(request: _Request) -> Sheet:
-    from cam.classes import short_name
     from cam.cli.localize import locate
-    from cam.figures import BoxedPicture, boxes_sheet, format_score
-    from cam.images import read_picture
+    from cam.explain.classes import short_name
+    from cam.figures.sheets import BoxedPicture, boxes_sheet, format_score
+    from cam.pictures.reading import read_picture
 
     truths = _truth_boxes(request)
     boxed = []
@@ -240,8 +240,8 @@ def _boxes(request: _Request) -> Sheet:
 
 
 def _truth_boxes(request: _Request) -> list[Sequence[Box]]:
-    from cam.evaluate import read_ground_truth, read_ilsvrc_ids
-    from cam.localize import Box, read_boxes
+    from cam.localization import read_ground_truth, read_ilsvrc_ids
+    from cam.localization.boxes import Box, read_boxes
 
     source, stems = request.truth, [Path(image).stem for image in request.images]
     if source is None:
@@ -260,8 +260,8 @@ def _truth_boxes(request: _Request) -> list[Sequence[Box]]:
 
 
 def _scenes(request: _Request) -> Sheet:
-    from cam.classes import short_name
-    from cam.figures import scenes_sheet
+    from cam.explain.classes import short_name
+    from cam.figures.sheets import scenes_sheet
 
     explanations = [request.explain(image) for image in request.images]
     named = request.labels or [short_name(explanation.names[0]) for explanation in explanations]

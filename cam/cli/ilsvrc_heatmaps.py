@@ -54,15 +54,15 @@ def ilsvrc_heatmaps(
     are not made again, so that an interrupted run goes on where it ended.
     """
     from cam.errors import CamError
-    from cam.ilsvrc import (
+    from cam.explain.saliency import METHOD, check_engine, explain_by_backpropagation, smoothed
+    from cam.localization.ilsvrc_heatmaps import (
         TOP,
         is_complete,
         read_picture_list,
         write_ilsvrc_heatmaps,
         write_record,
     )
-    from cam.images import read_picture
-    from cam.saliency import METHOD, check_engine, explain_by_backpropagation, smoothed
+    from cam.pictures.reading import read_picture
 
     pictures = read_picture_list(list_file, root)
     missing = [path for path in pictures if not is_complete(output, path.stem)]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cam.explain import CamModel
-    from cam.explanation import Explanation
-    from cam.localize import Box, Rule
+    from cam.explain.explanation import Explanation
+    from cam.explain.model import CamModel
+    from cam.localization.boxes import Box, Rule
 
 __all__ = [
     "BoxRule",
@@ -83,7 +83,7 @@ _MOST_PRINTED = 10
 
 @dataclass(frozen=True)
 class BoxRule:
-    """How boxes are found: the arguments of `cam.localize.find_boxes`."""
+    """How boxes are found: the arguments of `cam.localization.boxes.find_boxes`."""
 
     rule: Rule
     thresholds: tuple[int, ...]
@@ -91,7 +91,7 @@ class BoxRule:
 
     def boxes(self, heatmap: NDArray[np.uint8]) -> list[Box]:
         """Return the boxes of a grey heat map."""
-        from cam.localize import find_boxes
+        from cam.localization.boxes import find_boxes
 
         return find_boxes(heatmap, self.rule, thresholds=self.thresholds, fraction=self.fraction)
 
@@ -209,7 +209,7 @@ def locate(
     explanation: Explanation, picture_size: Sequence[int], how: BoxRule, ranked: bool = True
 ) -> list[LocatedClass]:
     """Find the boxes of each class of an explanation in the picture's own pixels."""
-    from cam.localize import picture_heatmap
+    from cam.localization.boxes import picture_heatmap
 
     located = []
     for k, (name, merged) in enumerate(zip(explanation.names, explanation.merged, strict=True)):
@@ -228,8 +228,8 @@ def locate(
 
 def save_boxes(folder: Path, picture: NDArray[np.uint8], located: Sequence[LocatedClass]) -> None:
     """Write boxes in both forms, the picture with them and the grey heat map."""
-    from cam.images import write_picture
-    from cam.localize import draw_boxes, write_boxes
+    from cam.localization.boxes import draw_boxes, write_boxes
+    from cam.pictures.reading import write_picture
 
     for one in located:
         write_boxes(folder / f"{one.prefix}boxes.txt", one.boxes)
@@ -255,7 +255,7 @@ def print_boxes(name: str, folder: Path, located: Sequence[LocatedClass]) -> Non
 def _heatmap_boxes(
     path: Path, colormap: str | None, photograph: Path | None, how: BoxRule
 ) -> tuple[NDArray[np.uint8], list[LocatedClass]]:
-    from cam.images import read_picture
+    from cam.pictures.reading import read_picture
 
     levels = _read_levels(path, colormap)
     picture = read_picture(path if photograph is None else photograph)
@@ -268,9 +268,9 @@ def _heatmap_boxes(
 
 
 def _read_levels(path: Path, colormap: str | None) -> NDArray[np.uint8]:
-    from cam.coloring import colors
-    from cam.images import read_picture
-    from cam.localize import levels_of_colors, read_heatmap
+    from cam.localization.boxes import levels_of_colors, read_heatmap
+    from cam.maps.colors import colors
+    from cam.pictures.reading import read_picture
 
     picture = read_picture(path)
     if colormap is not None:
@@ -287,8 +287,8 @@ def _read_levels(path: Path, colormap: str | None) -> NDArray[np.uint8]:
 def _photograph_boxes(
     model: CamModel, name: str, asked: tuple[int, str | None, str, str], how: BoxRule
 ) -> tuple[NDArray[np.uint8], list[LocatedClass]]:
-    from cam.classes import explain_class, find_class
-    from cam.images import read_picture
+    from cam.explain.classes import explain_class, find_class
+    from cam.pictures.reading import read_picture
 
     top, class_, style, placement = asked
     picture = read_picture(name)

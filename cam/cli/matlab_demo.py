@@ -11,7 +11,7 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from cam.explanation import Explanation
+    from cam.explain.explanation import Explanation
 
 _PATH = click.Path(path_type=Path)
 
@@ -53,7 +53,7 @@ def matlab_demo(
     The files are those that cam fetch-demo gets, data_img1.mat, data_net.mat and img1.jpg, or
     others that the options name.
     """
-    from cam import matlab_demo as demo
+    from cam.fidelity import cached_demo as demo
 
     if (features is None) != (image is None):
         raise CamError("--features and --image belong together: the features are of that picture")
@@ -79,7 +79,7 @@ def matlab_demo(
 
 
 def _fetched(name: str) -> Path:
-    from cam.matlab_demo import demo_folder
+    from cam.fidelity.cached_demo import demo_folder
 
     path = demo_folder() / name
     if not path.is_file():
@@ -111,9 +111,9 @@ def fetch_demo(names: tuple[str, ...], output: Path | None, source: str | None) 
     They come from the original repository, github.com/metalbubble/CAM. An interrupted download
     goes on where it stopped. NAME is one of the files, such as data_net.mat; default: all six.
     """
-    from cam import matlab_demo as demo
     from cam.cli.progress import download_bar
     from cam.errors import nearest_names
+    from cam.fidelity import cached_demo as demo
 
     for name in names:
         if name not in demo.DEMO_FILES:

@@ -11,7 +11,7 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from cam.zoo import ZooModel
+    from cam.zoo.table import ZooModel
 
 
 @click.group(invoke_without_command=True)
@@ -51,8 +51,9 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
     An interrupted download goes on where it stopped.
     """
-    from cam import weights, zoo
+    from cam import zoo
     from cam.cli.progress import download_bar
+    from cam.zoo import weights
 
     chosen = [zoo.get(name) for name in names]
     if source and len(chosen) > 1:
@@ -68,7 +69,8 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 @click.option("--model", "-m", help="The model that it should be of. Default: by its file name.")
 def check(file: Path, model: str | None) -> None:
     """Check that a caffemodel fits its network and is the one that was first seen."""
-    from cam import weights, zoo
+    from cam import zoo
+    from cam.zoo import weights
 
     if not file.exists():
         raise CamError(f"cannot read {file}: there is no such file")

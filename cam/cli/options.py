@@ -12,8 +12,8 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
-    from cam.explain import CamModel
-    from cam.zoo import Preprocessing
+    from cam.explain.model import CamModel
+    from cam.zoo.table import Preprocessing
 
 __all__ = ["load_model", "model_options", "note_embedded", "style_options"]
 
@@ -100,7 +100,8 @@ def load_model(
     CamError
         If they contradict each other, or the network cannot be loaded.
     """
-    from cam import explain, zoo
+    from cam import zoo
+    from cam.explain import model as explain
 
     own = (last_conv, class_layer, categories, mean, scale, channels)
     if prototxt is None and weights is None:
@@ -125,7 +126,7 @@ def load_model(
 
 def note_embedded(model: CamModel) -> None:
     """Say on standard error that the embedded model is not one of the paper's, if it runs."""
-    from cam.zoo import EMBEDDED
+    from cam.zoo.table import EMBEDDED
 
     if model.name == EMBEDDED:
         click.echo(f"{EMBEDDED} is the embedded model, not one of the paper's networks.", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cam.download import Progress
+    from cam.zoo.download import Progress
 
 __all__ = ["bar_console", "download_bar"]
 

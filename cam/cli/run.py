@@ -12,7 +12,7 @@ from cam.cli.options import load_model, model_options, note_embedded, style_opti
 from cam.cli.timings import Timings
 
 if TYPE_CHECKING:
-    from cam.explanation import Explanation
+    from cam.explain.explanation import Explanation
 
 DEMO_PICTURE = Path(__file__).parents[1] / "data" / "coffee.png"
 
@@ -53,12 +53,12 @@ def run(
     (maps.npz) and a summary (result.json).
     """
     if show:
-        from cam.windows import check_display
+        from cam.explain.windows import check_display
 
         check_display()
     clock = Timings()
     with clock.step("imports"):
-        import cam.explain  # noqa: F401
+        import cam.explain.model  # noqa: F401
     with clock.step("network's load"):
         model = load_model(**network)
         model.prepare(style)
@@ -69,7 +69,7 @@ def run(
         with clock.step("overlays and files"):
             result.save(folder)
         if save_mat:
-            from cam.matfiles import save_network
+            from cam.matlab.matfiles import save_network
 
             result.to_mat(folder / "features.mat")
             save_network(folder / "data_net.mat", model.engine.class_weights, model.class_names)
@@ -77,7 +77,7 @@ def run(
         if not as_json:
             _print_result(image, folder, result)
         if show:
-            from cam.windows import show_overlays
+            from cam.explain.windows import show_overlays
 
             show_overlays(result)
     if as_json:

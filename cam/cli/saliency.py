@@ -60,9 +60,9 @@ def saliency(
     absolute value of its channels. For each picture a folder with what cam run writes, and with
     the boxes and grey maps that cam localize writes, these of smoothed saliency.
     """
-    from cam.classes import find_class
-    from cam.images import read_picture
-    from cam.saliency import check_engine, explain_by_backpropagation, smoothed
+    from cam.explain.classes import find_class
+    from cam.explain.saliency import check_engine, explain_by_backpropagation, smoothed
+    from cam.pictures.reading import read_picture
 
     how = box_rule(*(options.pop(name) for name in ("rule", "thresholds", "fraction")))
     model = load_model(**options)

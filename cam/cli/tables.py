@@ -27,7 +27,7 @@ def tables(measurements: tuple[Path, ...], form: str, output: Path | None) -> No
     numbers and 'not measured'.
     """
     from cam.files import atomic_path
-    from cam.tables import comparison_rows, read_measurements, render
+    from cam.localization.tables import comparison_rows, read_measurements, render
 
     measured = [one for path in measurements for one in read_measurements(path)]
     text = render(comparison_rows(measured), form)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import click
 from cam.cli.progress import bar_console
 
 if TYPE_CHECKING:
-    from cam.train import Progress, Record, Trained
+    from cam.training import Progress, Record, Trained
 
 _PATH = click.Path(path_type=Path)
 
@@ -57,8 +57,8 @@ def train(
     Paths in the solver and the network are relative to the working directory. An interrupt (Ctrl-C)
     or SIGTERM makes a snapshot and ends training, exit code 130; --snapshot goes on from there.
     """
-    from cam.train import train as run
-    from cam.train.solver import read_job
+    from cam.training import train as run
+    from cam.training.solver import read_job
 
     job = read_job(solver)
     with _stop_signals() as stop_requested, _progress_display() as report:

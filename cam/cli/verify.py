@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from cam.verify import Verification
+    from cam.fidelity.original_weights import Verification
 
 EXIT_OTHER_NETWORK = 1
 
@@ -38,10 +38,11 @@ def verify(model: str, demo_files: Path | None, engine: str, as_json: bool) -> i
     of img2 are none, since they come from another snapshot of the network. Exit code 0 if it is the
     original network, 1 if not, 2 if weights or reference are missing.
     """
-    from cam import explain, zoo
+    from cam import zoo
     from cam.errors import CamError
-    from cam.verify import REFERENCE_MODEL
-    from cam.verify import verify as verify_model
+    from cam.explain import model as explain
+    from cam.fidelity.original_weights import REFERENCE_MODEL
+    from cam.fidelity.original_weights import verify as verify_model
 
     if zoo.get(model).name != REFERENCE_MODEL:
         raise CamError(

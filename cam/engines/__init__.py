@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.caffenet import Blobs
+from cam.caffe.formats import Blobs
+from cam.caffe.network import Head, Network
 from cam.errors import CamError, nearest_names
-from cam.network import Head, Network
 
 __all__ = ["ENGINES", "Engine", "Forward", "open_engine"]
 
@@ -152,7 +152,7 @@ def open_engine(
     if name == "auto":
         name = "caffe" if find_spec("caffe") is not None else "openvino"
     if name == "caffe":
-        from cam.engines.pycaffe import PycaffeEngine
+        from cam.engines.caffe import PycaffeEngine
 
         return PycaffeEngine(network, head, caffemodel, device or None, threads)
     if device.lower() not in ("", "cpu"):

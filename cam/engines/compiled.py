@@ -69,7 +69,7 @@ def compile_cached(
         **key,
         "options": {name: str(value) for name, value in options.items()},
         "openvino": openvino.get_version(),
-        "writer": sha256_of(Path(__file__).parents[1] / "onnx.py"),
+        "writer": sha256_of(Path(__file__).with_name("onnx_graph.py")),
         "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
     }

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.caffenet import Blobs
+from cam.caffe.formats import Blobs
+from cam.caffe.network import Head, Network
 from cam.engines import Forward
 from cam.engines.compiled import compile_cached
 from cam.errors import CamError
-from cam.network import Head, Network
 
 __all__ = ["OpenVinoEngine"]
 
@@ -29,7 +29,7 @@ class OpenVinoEngine:
     network : Network
         The network.
     weights : mapping of str to tuple of numpy.ndarray
-        Each layer's weights, as `cam.network.load_weights` gives them.
+        Each layer's weights, as `cam.caffe.network.load_weights` gives them.
     head : Head
         The blobs to give out.
     threads : int, optional
@@ -157,7 +157,7 @@ class OpenVinoEngine:
 
     @cached_property
     def _onnx(self) -> bytes:
-        from cam.onnx import to_onnx
+        from cam.engines.onnx_graph import to_onnx
 
         serialized: bytes = to_onnx(self._network, self._weights, self._head).SerializeToString()
         return serialized

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.files import atomic_path
-from cam.images import read_picture, write_picture
-from cam.localize import Box
+from cam.localization.boxes import Box
+from cam.pictures.reading import read_picture, write_picture
 
 CLASSES = ("no face", "face")
 FRAME = 256

@@ -27,16 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pictures import CLASSES, load_material, read_boxes, write_pictures
 
-from cam.coloring import montage
-from cam.evaluate import overlap
-from cam.explain import CamModel, load_files
-from cam.explanation import Explanation
+from cam.caffe.network import find_head, load_network
+from cam.explain.explanation import Explanation
+from cam.explain.model import CamModel, load_files
+from cam.fidelity.engine_agreement import Parity, compare_engines
 from cam.files import atomic_path
-from cam.images import write_picture
-from cam.localize import Box, draw_boxes, paper_box
-from cam.network import find_head, load_network
-from cam.parity import Parity, compare_engines
-from cam.zoo import ILSVRC_2012_MEAN
+from cam.localization import overlap
+from cam.localization.boxes import Box, draw_boxes, paper_box
+from cam.maps.colors import montage
+from cam.pictures.reading import write_picture
+from cam.zoo.table import ILSVRC_2012_MEAN
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -1,0 +1,1 @@
+"""Caffe's files as data, without Caffe: prototxt, caffemodel, layers, networks, weights."""

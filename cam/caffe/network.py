@@ -1,0 +1,441 @@
+"""A Caffe network as data: its layers in order, its blobs and weights, and its CAM head.
+
+Files that do not fit together are found here, before anything runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cam.caffe.formats import (
+    Blobs,
+    CaffeModel,
+    parse_prototxt,
+    read_caffemodel,
+    read_prototxt,
+    upgraded,
+)
+from cam.caffe.layers import IN_PLACE_TYPES, Layer, Shape, ShapeError, layer_shapes
+from cam.errors import CamError, nearest_names
+
+__all__ = [
+    "Head",
+    "Network",
+    "build_network",
+    "find_head",
+    "fit_weights",
+    "load_network",
+    "load_weights",
+    "parse_network",
+]
+
+MAX_BLOB_NUMBERS = 2**31 - 1
+"""Caffe's limit on the numbers in one blob (``INT_MAX``)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A deploy network: one input, the layers of its test phase and the shapes of all blobs.
+
+    Attributes
+    ----------
+    name : str
+        As the prototxt says.
+    source : str
+        The file that it comes from, for messages.
+    input_name : str
+        The blob that takes the picture.
+    layers : tuple of Layer
+        In the order in which they run; input layers are not among them.
+    blob_shapes : dict of str to tuple of int
+        (N, C, H, W) or (N, C) of each blob, N being what the prototxt says.
+    weight_shapes : dict of str to tuple of tuple of int
+        The shapes of each layer's weights, for the layers that have any.
+    """
+
+    name: str
+    source: str
+    input_name: str
+    layers: tuple[Layer, ...]
+    blob_shapes: Mapping[str, Shape]
+    weight_shapes: Mapping[str, tuple[Shape, ...]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the layers with all their parameters, and of the input's shape."""
+        sha256 = hashlib.sha256(repr((self.input_name, self.input_shape[1:])).encode())
+        for layer in self.layers:
+            serialized = layer.message.SerializeToString(deterministic=True)
+            sha256.update(len(serialized).to_bytes(8, "big") + serialized)
+        return sha256.hexdigest()
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape (N, C, H, W) of the input as the prototxt says it."""
+        return self.blob_shapes[self.input_name]
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of that name.
+
+        Raises
+        ------
+        CamError
+            If there is none; the message gives the nearest names.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in self.layers]
+        raise CamError(f"{self.source}: no layer {name!r}{nearest_names(name, names)}")
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a network's class activation maps come from.
+
+    Attributes
+    ----------
+    last_conv : str
+        The blob that the global pooling reads: (N, K, h, w), after any in-place activation.
+    class_layer : str
+        The inner product behind that pooling; its weights are (C, K).
+    scores : str
+        The blob with the class probabilities, (N, C).
+    """
+
+    last_conv: str
+    class_layer: str
+    scores: str
+
+
+def load_network(prototxt: str | os.PathLike[str]) -> Network:
+    """Read a deploy prototxt and work out its blobs.
+
+    Parameters
+    ----------
+    prototxt : path-like
+        The file.
+
+    Returns
+    -------
+    Network
+        The network of the test phase.
+
+    Raises
+    ------
+    CamError
+        If the file cannot be read or does not describe a network with one picture as its input.
+    """
+    return build_network(read_prototxt(prototxt), str(prototxt))
+
+
+def parse_network(text: str) -> Network:
+    """Build a network from the text of a prototxt.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    Network
+        As `load_network` returns it.
+
+    Raises
+    ------
+    CamError
+        If the text does not describe a network with one picture as its input.
+    """
+    return build_network(parse_prototxt(text), "prototxt")
+
+
+def load_weights(network: Network, caffemodel: str | os.PathLike[str]) -> dict[str, Blobs]:
+    """Read a caffemodel and check that it fits a network.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    caffemodel : path-like
+        The file. It must not be changed while the arrays are in use.
+
+    Returns
+    -------
+    dict of str to tuple of numpy.ndarray
+        As `fit_weights` returns them: views of the mapped file.
+
+    Raises
+    ------
+    CamError
+        If the file cannot be read, or does not fit the network.
+    """
+    return fit_weights(network, read_caffemodel(caffemodel), str(caffemodel))
+
+
+def build_network(net: Any, source: str) -> Network:
+    """Work out the layers and shapes of a network.
+
+    Parameters
+    ----------
+    net : protobuf message
+        A ``NetParameter`` in either style.
+    source : str
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    Network
+        The layers of the test phase.
+
+    Raises
+    ------
+    CamError
+        If the network has no or several inputs, a layer of a type or with parameters that are not
+        known, a bottom that nothing produces, or shapes that do not fit; the message names the
+        layer.
+    """
+    if net.layer and net.layers:
+        raise CamError(f"{source}: both layer {{ }} and layers {{ }}; Caffe would read one of them")
+    layers = [_layer(message) for message in upgraded(net).layer if _in_test_phase(message)]
+    inputs = _inputs(net, layers)
+    if len(inputs) != 1:
+        found = f"{len(inputs)} inputs" if inputs else "no input (it may be a training network)"
+        raise CamError(f"{source}: {found}; a deploy network takes one picture")
+    ((input_name, input_shape),) = inputs.items()
+    if len(input_shape) != 4 or min(input_shape) < 1:
+        raise CamError(f"{source}: input {input_name!r} has shape {input_shape}, not (N, C, H, W)")
+    running = tuple(layer for layer in layers if layer.type != "Input")
+    shapes: dict[str, Shape] = {input_name: input_shape}
+    weight_shapes: dict[str, tuple[Shape, ...]] = {}
+    read: set[str] = set()
+    for layer in running:
+        try:
+            bottoms = [_bottom_shape(shapes, blob) for blob in layer.bottoms]
+            tops, weights = layer_shapes(layer, bottoms)
+            _check_tops(layer, tops, shapes, read)
+            if weights and layer.name in weight_shapes:
+                raise ShapeError("another layer with weights has this name")
+        except ShapeError as error:
+            raise CamError(f"{source}: {layer}: {error}") from error
+        shapes.update(zip(layer.tops, tops, strict=True))
+        read.update(layer.bottoms)
+        read.difference_update(layer.tops)
+        if weights:
+            weight_shapes[layer.name] = weights
+    return Network(net.name, source, input_name, running, shapes, weight_shapes)
+
+
+def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, Blobs]:
+    """Return the weights of each layer of a network, in the shapes that it asks for.
+
+    As in Caffe, layers of the caffemodel that the network does not have are passed over, and a
+    legacy 4-D blob fits a shape that it equals but for leading ones. Unlike in Caffe, a layer
+    without weights in the caffemodel is an error and does not run with random ones.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    model : CaffeModel
+        The caffemodel.
+    source : str
+        The caffemodel's file, for messages.
+
+    Returns
+    -------
+    dict of str to tuple of numpy.ndarray
+        float32, views of `model`'s arrays, by the layer's name.
+
+    Raises
+    ------
+    CamError
+        If a layer's weights are missing or of another shape.
+    """
+    weights = {}
+    for layer in network.layers:
+        if layer.name in model.blobs and layer.name not in network.weight_shapes:
+            raise CamError(f"{source}: has weights for {layer} of {network.source}, which has none")
+    for name, shapes in network.weight_shapes.items():
+        if name not in model.blobs:
+            nearest = nearest_names(name, model.blobs)
+            raise CamError(f"{source}: no weights for layer {name!r} of {network.source}{nearest}")
+        blobs = model.blobs[name]
+        if len(blobs) != len(shapes):
+            raise CamError(
+                f"{source}: layer {name!r} has {len(blobs)} blobs; "
+                f"{network.source} asks for {len(shapes)}"
+            )
+        for blob, shape in zip(blobs, shapes, strict=True):
+            as_legacy = (1,) * (4 - len(shape)) + shape
+            if blob.shape not in (shape, as_legacy):
+                raise CamError(
+                    f"{source}: layer {name!r} has a blob of shape {blob.shape}; "
+                    f"{network.source} asks for {shape}"
+                )
+        weights[name] = tuple(b.reshape(s) for b, s in zip(blobs, shapes, strict=True))
+    return weights
+
+
+def find_head(
+    network: Network, last_conv: str | None = None, class_layer: str | None = None
+) -> Head:
+    """Find the blobs of a network that class activation mapping needs.
+
+    CAM (section 2 of the paper) is defined for networks that end in a convolution, a global
+    pooling and one inner product: the map of a class is the sum of the convolution's maps weighted
+    with the class's row of the inner product. The last such head of the graph is taken.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    last_conv : str, optional
+        The blob (or the layer that writes it) to take instead of the pooling's bottom.
+    class_layer : str, optional
+        The inner product to take instead of the last one with a global pooling before it.
+
+    Returns
+    -------
+    Head
+        The head.
+
+    Raises
+    ------
+    CamError
+        If a named layer is not there, or the network has no such head.
+    """
+    producers = {top: layer for layer in network.layers for top in layer.tops}
+    if class_layer is None:
+        candidates = [layer for layer in network.layers if layer.type == "InnerProduct"]
+    else:
+        candidates = [network.layer(class_layer)]
+    pooled = [(layer, _pooling_before(network, layer)) for layer in candidates]
+    heads = [(layer, pooling) for layer, pooling in pooled if pooling is not None]
+    if heads:
+        layer, pooling = heads[-1]
+        blob = pooling.bottoms[0]
+    elif class_layer is not None and last_conv is not None:
+        layer, blob = candidates[0], ""
+    else:
+        which = f"layer {class_layer!r}" if class_layer else "any inner product"
+        raise CamError(
+            f"{network.source}: no global pooling before {which}; a class activation map is the "
+            "sum of the last conv's maps with the weights of an inner product behind global "
+            "average pooling, so the network needs that head (the paper, section 2)"
+        )
+    if last_conv is not None:
+        blob = _named_blob(network, last_conv)
+    if layer.type != "InnerProduct":
+        raise CamError(f"{network.source}: {layer} is not an InnerProduct with class weights")
+    _check_head(network, blob, layer)
+    scores = _softmax_behind(network, layer)
+    assert scores in producers
+    return Head(blob, layer.name, scores)
+
+
+def _named_blob(network: Network, name: str) -> str:
+    if name in network.blob_shapes:
+        return name
+    return network.layer(name).tops[0]
+
+
+def _check_head(network: Network, blob: str, layer: Layer) -> None:
+    maps = network.blob_shapes[blob]
+    classes, features = network.weight_shapes[layer.name][0]
+    if len(maps) != 4:
+        raise CamError(f"{network.source}: blob {blob!r} has shape {maps}, not (N, K, h, w)")
+    if maps[1] != features or layer.message.inner_product_param.transpose:
+        raise CamError(
+            f"{network.source}: {layer} has weights of shape ({classes}, {features}); "
+            f"CAM needs (C, {maps[1]}), one weight for each map of {blob!r}"
+        )
+
+
+def _pooling_before(network: Network, layer: Layer) -> Layer | None:
+    """Return the global pooling that a layer reads, through layers that leave its values alone."""
+    position = network.layers.index(layer)
+    blob = layer.bottoms[0]
+    for earlier in reversed(network.layers[:position]):
+        if blob not in earlier.tops:
+            continue
+        if earlier.type == "Pooling":
+            return earlier if network.blob_shapes[blob][2:] == (1, 1) else None
+        if earlier.type not in ("Dropout", "Flatten", "Reshape", "Split"):
+            return None
+        blob = earlier.bottoms[0]
+    return None
+
+
+def _softmax_behind(network: Network, layer: Layer) -> str:
+    for later in network.layers:
+        if later.type == "Softmax" and later.bottoms[0] == layer.tops[0]:
+            return later.tops[0]
+    raise CamError(
+        f"{network.source}: no Softmax reads {layer.tops[0]!r}; the deploy network must end in one"
+    )
+
+
+def _layer(message: Any) -> Layer:
+    return Layer(message.name, message.type, tuple(message.bottom), tuple(message.top), message)
+
+
+def _in_test_phase(message: Any) -> bool:
+    if message.include:
+        return any(_rule_holds(rule) for rule in message.include)
+    return not any(_rule_holds(rule) for rule in message.exclude)
+
+
+def _rule_holds(rule: Any) -> bool:
+    test_phase = rule.DESCRIPTOR.fields_by_name["phase"].enum_type.values_by_name["TEST"].number
+    return (
+        (not rule.HasField("phase") or rule.phase == test_phase)
+        and (not rule.HasField("min_level") or rule.min_level <= 0)
+        and (not rule.HasField("max_level") or rule.max_level >= 0)
+        and not rule.stage
+    )
+
+
+def _inputs(net: Any, layers: list[Layer]) -> dict[str, Shape]:
+    inputs: dict[str, Shape] = {}
+    for index, name in enumerate(net.input):
+        if index < len(net.input_shape):
+            inputs[name] = tuple(net.input_shape[index].dim)
+        else:
+            inputs[name] = tuple(net.input_dim[4 * index : 4 * index + 4])
+    for layer in layers:
+        if layer.type == "Input":
+            shapes = [tuple(shape.dim) for shape in layer.message.input_param.shape] or [()]
+            for index, top in enumerate(layer.tops):
+                inputs[top] = shapes[min(index, len(shapes) - 1)]
+    return inputs
+
+
+def _bottom_shape(shapes: Mapping[str, Shape], blob: str) -> Shape:
+    if blob not in shapes:
+        raise ShapeError(
+            f"nothing before it writes its bottom {blob!r}{nearest_names(blob, shapes)}"
+        )
+    return shapes[blob]
+
+
+def _check_tops(
+    layer: Layer, tops: list[Shape], shapes: Mapping[str, Shape], read: Collection[str]
+) -> None:
+    if len(tops) != len(layer.tops):
+        raise ShapeError(f"{len(layer.tops)} tops where {len(tops)} are expected")
+    for name, shape in zip(layer.tops, tops, strict=True):
+        if name in layer.bottoms:
+            if layer.type not in IN_PLACE_TYPES:
+                raise ShapeError("this type cannot run in place")
+            if name in read:
+                raise ShapeError(f"it changes {name!r} in place, which another layer reads")
+        elif name in shapes:
+            raise ShapeError(f"its top {name!r} is written by an earlier layer")
+        if min(shape) < 1 or math.prod(shape) > MAX_BLOB_NUMBERS:
+            raise ShapeError(f"its top {name!r} would have the shape {shape}")

@@ -1,0 +1,92 @@
+"""Seeded random weights, for comparing engines and measuring speed where the real ones are missing.
+
+The weights are drawn so that activations keep their size from layer to layer (He et al., 2015):
+with others they die or grow out of all bounds, and a comparison would prove nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from cam.caffe.formats import Blobs, CaffeModel, read_prototxt, upgraded, write_caffemodel
+from cam.caffe.network import Network, find_head
+
+__all__ = ["seeded_caffemodel", "seeded_weights"]
+
+
+def seeded_weights(network: Network, seed: int = 0) -> dict[str, Blobs]:
+    """Return random weights for a network.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    seed : int, optional
+        The same seed gives the same weights.
+
+    Returns
+    -------
+    dict of str to tuple of numpy.ndarray
+        float32, by the layer's name. The class layer's weights are small, so that the softmax
+        does not give everything to one class.
+    """
+    generator = np.random.default_rng(seed)
+    class_layer = find_head(network).class_layer
+    weights: dict[str, Blobs] = {}
+    for layer in network.layers:
+        shapes = network.weight_shapes.get(layer.name)
+        if shapes is None:
+            continue
+        if layer.type == "BatchNorm":
+            mean, variance, factor = shapes
+            blobs = (
+                generator.normal(0, 0.1, mean),
+                generator.uniform(0.5, 2, variance),
+                np.ones(factor),
+            )
+            weights[layer.name] = tuple(blob.astype(np.float32) for blob in blobs)
+            continue
+        first = shapes[0]
+        # One number for each output (Scale, PReLU): near one, so that it leaves the size alone.
+        if len(first) < 2:
+            drawn = [generator.uniform(0.5, 1.5, first)]
+        else:
+            gain = 0.1 if layer.name == class_layer else 2.0
+            drawn = [generator.normal(0, math.sqrt(gain / math.prod(first[1:])), first)]
+        drawn += [generator.normal(0, 0.05, shape) for shape in shapes[1:]]
+        weights[layer.name] = tuple(blob.astype(np.float32) for blob in drawn)
+    return weights
+
+
+@contextmanager
+def seeded_caffemodel(
+    network: Network, prototxt: str | os.PathLike[str], seed: int = 0
+) -> Iterator[Path]:
+    """Write random weights as a caffemodel that is gone afterwards.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    prototxt : path-like
+        Its file.
+    seed : int, optional
+        As for `seeded_weights`.
+
+    Yields
+    ------
+    pathlib.Path
+        The caffemodel.
+    """
+    message = upgraded(read_prototxt(prototxt))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "seeded.caffemodel"
+        write_caffemodel(path, CaffeModel(message, seeded_weights(network, seed)))
+        yield path

@@ -1,0 +1,317 @@
+"""The two published ways from a picture to its overlays: the pycaffe port's and the original's.
+
+A style says how crops are cut out of a picture, how the maps of the crops become one heat map of
+the picture, and how that is coloured and laid over it. The steps are numbered as in the methods
+page of the documentation (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cam.errors import CamError, nearest_names
+from cam.maps.activation_maps import enlarge_maps, merge_ten_crop, ten_crop_positions
+from cam.maps.colors import (
+    HEAT_SHARE,
+    PICTURE_SHARE,
+    blend,
+    blend_tables,
+    colors,
+    im2double,
+    matlab_heat_levels,
+    py_heat_levels,
+)
+from cam.matlab.functions import imresize, jet, mat2gray
+from cam.pictures.reading import FRAME, Picture, center_crop
+from cam.zoo.table import Preprocessing
+
+__all__ = ["PLACEMENTS", "STYLES", "MatlabStyle", "Prepared", "PycaffeStyle", "Style", "get_style"]
+
+PLACEMENTS = ("stretch", "crop")
+"""How the map of the center crop lies on the picture: over all of it, or where the crop was."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture ready for the network.
+
+    Attributes
+    ----------
+    frame : numpy.ndarray
+        uint8 (256, 256, 3) BGR: the resized picture, on which the overlays lie.
+    batch : numpy.ndarray
+        float32 (crops, 3, crop, crop): the network's input.
+    """
+
+    frame: Picture
+    batch: NDArray[np.float32]
+
+
+class Style(Protocol):
+    """One way from a picture to its overlays."""
+
+    @property
+    def name(self) -> str:
+        """The style's name."""
+
+    @property
+    def crops(self) -> int:
+        """How many crops of a picture go through the network."""
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the record of a result says of the style."""
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Resize a picture and cut the network's input out of it."""
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return the classes by descending score, for scores of shape (C,)."""
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[Any]:
+        """Make maps of the whole picture (T, 256, 256) from the crops' (crops, T, h, w)."""
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Stretch one map of the whole picture to [0, 1]."""
+
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return which of the 256 colours each pixel of a heat map gets."""
+
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Return the levels (T, 256, 256) of all classes: `merge`, `normalize` and `levels`."""
+
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Color a heat map, given its levels: uint8 BGR."""
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Lay heat maps over the picture: (T, 256, 256, 3) from their levels (T, 256, 256)."""
+
+
+@dataclass(frozen=True)
+class PycaffeStyle:
+    """One center crop, as `py_demo.py` of gcucurull/CAM-Python.
+
+    Attributes
+    ----------
+    placement : {"stretch", "crop"}
+        ``"stretch"`` lays the map of the center crop over the whole picture, as the port does
+        although it belongs to the crop only; ``"crop"`` lays it where the crop was, with the
+        lowest colour around it, of which the network has seen nothing.
+    """
+
+    placement: str = "stretch"
+    name: str = "pycaffe"
+    crops: int = 1
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Name and placement."""
+        return {"style": self.name, "placement": self.placement}
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
+        frame = np.asarray(cv2.resize(picture, (FRAME, FRAME)), np.uint8)
+        channels = cv2.split(frame[center_crop(frame, crop)])
+        if preprocessing.channels == "RGB":
+            channels = channels[::-1]
+        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        for k, table in enumerate(_input_of_bytes(preprocessing)):
+            cv2.LUT(channels[k], table, dst=batch[0, k])
+        return Prepared(frame, batch)
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Do step 4: ascending order read backwards."""
+        return np.argsort(scores)[::-1]
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float64]:
+        """Do step 6: bilinear enlargement; outside the crop, if it is placed there, the minimum."""
+        size = FRAME if self.placement == "stretch" else crop
+        enlarged = np.empty((maps.shape[1], size, size))
+        for of_class, crop_map in zip(enlarged, maps[0].astype(np.float64), strict=True):
+            cv2.resize(crop_map, (size, size), dst=of_class)
+        if size == FRAME:
+            return enlarged
+        lowest = enlarged.min(axis=(1, 2), keepdims=True)
+        merged = np.broadcast_to(lowest, (len(enlarged), FRAME, FRAME)).copy()
+        before = (FRAME - size) // 2
+        merged[:, before : before + size, before : before + size] = enlarged
+        return merged
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Do the first third of step 7: minimum to 0, maximum to 1."""
+        return im2double(merged)
+
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Do the second third of step 7: 256 levels."""
+        return py_heat_levels(heat_map)
+
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Do steps 6 and 7 up to the levels, all in one array a class, which stays in the cache."""
+        levels = np.empty((maps.shape[1], FRAME, FRAME), np.uint8)
+        for k, of_class in enumerate(levels):
+            (values,) = self.merge(maps[:, k : k + 1], crop)
+            cv2.normalize(values, values, 0.0, 1.0, cv2.NORM_MINMAX)
+            values *= 255.0
+            of_class[:] = np.rint(values, out=values)
+        return levels
+
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Do the last third of step 7: OpenCV's JET."""
+        return colors("jet")[levels]
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Do step 8: 0.2 · picture + 0.7 · heat, each stretched to [0, 1] by its own extremes."""
+        extremes = int(frame.min()), int(frame.max())
+        tables = [_py_tables(*extremes, *of_heat) for of_heat in _jet_extremes(levels)]
+        return blend(frame, levels, tables)
+
+
+@lru_cache(maxsize=8)
+def _input_of_bytes(preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the network's input for each byte of each channel, (3, 256)."""
+    # In double, as Caffe's Transformer subtracts its double mean from a single picture.
+    centered = np.arange(256) - np.array(preprocessing.mean)[:, np.newaxis]
+    table: NDArray[np.float32] = (centered * preprocessing.scale).astype(np.float32)
+    return table
+
+
+def _stretched_bytes(lowest: int, highest: int) -> NDArray[np.float64]:
+    """Return what the port's `im2double` makes of each byte of a picture with these extremes."""
+    return im2double(np.clip(np.arange(256), lowest, highest)).ravel()
+
+
+def _jet_extremes(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Return the smallest and the largest byte of each map's picture in OpenCV's JET."""
+    # A few pixels of nearly any map have the extremes that a byte can have.
+    some = levels[:, ::32, ::32].reshape(len(levels), -1)
+    extremes = _jet_extremes_of(some)
+    if extremes == [(0, 255)] * len(levels):
+        return extremes
+    return _jet_extremes_of(levels.reshape(len(levels), -1))
+
+
+def _jet_extremes_of(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    lowest, highest = _jet_extremes_of_levels()
+    return list(
+        zip(lowest[levels].min(axis=1).tolist(), highest[levels].max(axis=1).tolist(), strict=True)
+    )
+
+
+@lru_cache(maxsize=1)
+def _jet_extremes_of_levels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    jet_bytes = colors("jet")
+    return jet_bytes.min(axis=1), jet_bytes.max(axis=1)
+
+
+@lru_cache(maxsize=16)
+def _py_tables(lowest: int, highest: int, heat_lowest: int, heat_highest: int) -> NDArray[np.uint8]:
+    """Return the port's overlays as tables, given the extremes of a picture and of its heat."""
+    heat = _stretched_bytes(heat_lowest, heat_highest)[colors("jet").T]
+    return blend_tables(PICTURE_SHARE * _stretched_bytes(lowest, highest), HEAT_SHARE * heat)
+
+
+@dataclass(frozen=True)
+class MatlabStyle:
+    """Ten crops, as `demo.m` of the original."""
+
+    name: str = "matlab"
+    crops: int = 10
+
+    @property
+    def record(self) -> dict[str, str]:
+        """The name."""
+        return {"style": self.name}
+
+    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+        """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
+        frame = imresize(picture, (FRAME, FRAME))
+        pixels = frame.transpose(2, 0, 1)
+        if preprocessing.channels == "RGB":
+            pixels = pixels[::-1]
+        mean = preprocessing.mean_picture()
+        centered = (pixels.astype(np.float32) - mean) * np.float32(preprocessing.scale)
+        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        for pixels_of_crop, (row, column, mirrored) in zip(
+            batch, ten_crop_positions(crop, FRAME), strict=True
+        ):
+            cut = centered[:, row : row + crop, column : column + crop]
+            pixels_of_crop[:] = cut[:, :, ::-1] if mirrored else cut
+        return Prepared(frame, batch)
+
+    def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Do step 4: descending, equal scores in the order of their classes."""
+        return np.argsort(-scores, kind="stable")
+
+    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float32]:
+        """Do steps 5 and 6: bicubic enlargement of each crop's map, and `mergeTenCrop`."""
+        return merge_ten_crop(enlarge_maps(maps, crop), crop, FRAME)
+
+    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+        """Do the first third of step 7: `mat2gray`, but NaN stays and takes the first colour."""
+        stretched = mat2gray(merged)
+        stretched[np.isnan(merged)] = np.nan
+        return stretched
+
+    def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Do the second third of step 7: `gray2ind` to 256 levels."""
+        return matlab_heat_levels(heat_map, (0.0, 1.0))
+
+    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+        """Do steps 5 to 7 up to the levels, one class at a time."""
+        classes = [self.merge(maps[:, k : k + 1], crop)[0] for k in range(maps.shape[1])]
+        return np.stack([self.levels(self.normalize(merged)) for merged in classes])
+
+    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+        """Do the last third of step 7: MATLAB's `jet(256)`."""
+        return np.round(jet(256)[:, ::-1] * 255).astype(np.uint8)[levels]
+
+    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Do step 8: 0.2 · picture + 0.7 · heat, the picture divided by 255."""
+        return blend(frame, levels, [_matlab_tables()] * len(levels))
+
+
+@lru_cache(maxsize=1)
+def _matlab_tables() -> NDArray[np.uint8]:
+    """Return the original's overlays as tables."""
+    return blend_tables(PICTURE_SHARE * (np.arange(256) / 255.0), HEAT_SHARE * jet(256)[:, ::-1].T)
+
+
+def get_style(name: str, placement: str = "stretch") -> Style:
+    """Return a style by its name.
+
+    Parameters
+    ----------
+    name : {"pycaffe", "matlab"}
+        The style.
+    placement : {"stretch", "crop"}, optional
+        For the pycaffe style, see `PycaffeStyle`; the matlab style has the first one only,
+        since its merged crops cover the whole picture.
+
+    Returns
+    -------
+    Style
+        The style.
+
+    Raises
+    ------
+    CamError
+        If there is no such style or placement, or they do not go together.
+    """
+    if name not in STYLES:
+        raise CamError(f"no style {name!r}{nearest_names(name, STYLES)}; there are {list(STYLES)}")
+    if placement not in PLACEMENTS:
+        raise CamError(f"no placement {placement!r}; there are {list(PLACEMENTS)}")
+    if name == "pycaffe":
+        return PycaffeStyle(placement)
+    if placement != PLACEMENTS[0]:
+        raise CamError(f"style {name!r} covers the whole picture; placement is for pycaffe")
+    return MatlabStyle()
+
+
+STYLES = ("pycaffe", "matlab")

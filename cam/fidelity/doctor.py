@@ -1,0 +1,104 @@
+"""What works on this machine, and what is wrong with what does not."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+
+from cam import __version__, zoo
+from cam.caffe.network import find_head, load_network, load_weights
+from cam.engines import open_engine
+from cam.errors import CamError
+from cam.zoo.weights import check_weights
+
+__all__ = ["Finding", "examine_engines", "examine_models", "versions"]
+
+PACKAGES = ("numpy", "opencv-python", "openvino", "onnx", "protobuf", "scipy", "click", "h5py")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    works : bool
+        Whether it does.
+    detail : str
+        Where it is or what is wrong with it.
+    """
+
+    name: str
+    works: bool
+    detail: str
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the program, of Python and of the packages that it uses."""
+    found = {"cam": __version__, "Python": sys.version.split()[0], "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def examine_engines() -> list[Finding]:
+    """Run the embedded model on each engine.
+
+    Returns
+    -------
+    list of Finding
+        One for each engine and device; for those that do not work, the reason.
+    """
+    info = zoo.get(zoo.EMBEDDED)
+    network = load_network(zoo.models_folder() / info.prototxt)
+    head = find_head(network, info.last_conv, info.class_layer)
+    path = zoo.find_weights(info)
+    weights = load_weights(network, path)
+    findings = []
+    for choice in ("openvino", "caffe:cpu", "caffe:gpu:0"):
+        try:
+            engine = open_engine(choice, network, weights, head, path)
+            scores = engine.forward(np.zeros((1, *network.input_shape[1:]), np.float32)).scores
+        except Exception as error:
+            # A broken library raises anything.
+            findings.append(Finding(choice, False, _reason(error)))
+        else:
+            sound = bool(np.isfinite(scores).all()) and abs(float(scores.sum()) - 1) < 1e-3
+            detail = f"runs on {engine.device}" if sound else "its scores are not probabilities"
+            findings.append(Finding(choice, sound, detail))
+    return findings
+
+
+def _reason(error: Exception) -> str:
+    # OpenVINO's messages go over several lines.
+    message = " ".join(str(error).split()) or type(error).__name__
+    expected = isinstance(error, (CamError, ImportError))
+    return message if expected else f"broken: {message}"
+
+
+def examine_models() -> list[Finding]:
+    """Check the weights of each model of the table.
+
+    Returns
+    -------
+    list of Finding
+        Where each model's weights are, or what is wrong with them.
+    """
+    findings = []
+    for model in zoo.ZOO:
+        try:
+            checked = check_weights(zoo.find_weights(model), model)
+        except CamError as error:
+            findings.append(Finding(model.name, False, str(error)))
+        else:
+            findings.append(Finding(model.name, True, str(checked.path)))
+    return findings

@@ -1,0 +1,1 @@
+"""Class activation maps, the ten-crop merge, and their colours."""

@@ -1,0 +1,1 @@
+"""MATLAB's functions with MATLAB's values, and its files."""

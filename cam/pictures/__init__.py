@@ -1,0 +1,1 @@
+"""Pictures: reading them, listing them, and cutting the network's input out of them."""

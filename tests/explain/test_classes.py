@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cam
+from cam import zoo
+from cam.explain.classes import explain_class, find_class, plain_name, short_name
+
+NAMES = zoo.class_names("categories1000.txt")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ("57", 57),
+        ("n01735189", 57),
+        ("garter snake", 57),
+        ("Garter Snake", 57),
+        ("n01735189 garter snake, grass snake", 57),
+        ("ocarin", 684),
+        # One of the synonyms, though other names have it in them.
+        ("cup", 968),
+    ],
+)
+def test_a_class_is_found_by_number_name_or_part_of_its_name(wanted: str, index: int) -> None:
+    assert find_class(NAMES, wanted) == index
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("1000", "0 to 999"),
+        ("crane", "fits 2 classes, give a number: 134 n02012849 crane; 517 n03126707 crane"),
+        ("garter snaek", "nearest: garter snake"),
+        ("", "no class"),
+    ],
+)
+def test_what_is_no_class_or_several_is_refused(wanted: str, message: str) -> None:
+    with pytest.raises(cam.CamError, match=message):
+        find_class(NAMES, wanted)
+
+
+def test_a_chosen_classs_map_is_the_one_it_has_among_the_top_classes(coffee: object) -> None:
+    model = cam.load(engine="openvino")
+    top = model.explain(coffee, top=3)  # type: ignore[arg-type]
+    third = explain_class(model, top, int(top.indices[2]))
+    assert third.names == top.names[2:]
+    assert third.probabilities == top.probabilities[2:]
+    np.testing.assert_array_equal(third.maps[:, 0], top.maps[:, 2])
+    np.testing.assert_array_equal(third.overlay(0), top.overlay(2))
+
+
+def test_names_for_people_have_no_ids_and_no_folders() -> None:
+    assert plain_name("class 3") == "class 3"
+    assert short_name("n01440764 tench, Tinca tinca") == "tench"
+    places = [short_name(name) for name in zoo.class_names("categories_places205.txt")]
+    assert places[:2] == ["abbey", "airport terminal"]
+    assert not any("/" in name or "_" in name for name in places)
+
+
+def test_a_name_with_one_slash_is_a_name() -> None:
+    assert short_name("/abbey") == "abbey"
