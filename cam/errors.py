@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CamError", "nearest_names"]
+__all__ = ["CamError", "InvalidValueError", "MissingFileError", "nearest_names"]
 
 
 class CamError(Exception):
@@ -13,6 +13,14 @@ class CamError(Exception):
 
     The command line prints the message as one line and exits with code 2.
     """
+
+
+class InvalidValueError(CamError, ValueError):
+    """An argument of the right type with a value that the function cannot take."""
+
+
+class MissingFileError(CamError, FileNotFoundError):
+    """A file that was named is not there."""
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -1,23 +1,50 @@
-"""Writing files so that nothing half-written stays, and hashing them."""
+"""Files: read within limits, written whole or not at all, hashed, and named."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any, TypeAlias
 
-from cam.errors import CamError
+from cam.errors import CamError, MissingFileError
 
-__all__ = ["TEMPORARY_PREFIX", "atomic_path", "sha256_of"]
+__all__ = [
+    "MAX_BYTES",
+    "TEMPORARY_PREFIX",
+    "PathLike",
+    "atomic_path",
+    "file_name",
+    "open_regular",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "reading",
+    "sha256_of",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+
+MAX_BYTES = 512 * 2**20
+"""How large a file may be that is read into memory, if its reader sets no lower limit."""
 
 TEMPORARY_PREFIX = ".cam-partial-"
 """How the temporary names of `atomic_path` begin, and no other file's name."""
 
 _READABLE_BYTES = 64
 """Of a file's stem and extension in its temporary name: names end at 255 bytes, some at 143."""
+
+_LONGEST_NAME = 200
+"""Bytes of a name that `file_name` makes; file systems allow 255, and a caller may add to it."""
 
 
 def _umask() -> int:
@@ -31,7 +58,163 @@ _UMASK = _umask()
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def reading(path: PathLike, what: str = "") -> Iterator[None]:
+    """Turn the errors of reading a file into one clear line.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that the block reads.
+    what : str, optional
+        What the file is, as the message is to call it: ``"the list"``.
+
+    Raises
+    ------
+    MissingFileError
+        If the block finds no file there.
+    CamError
+        If the block cannot read it, or it is not text in UTF-8.
+    """
+    name = f"{what} {os.fspath(path)}".strip()
+    try:
+        yield
+    except FileNotFoundError as error:
+        if isinstance(error, CamError):
+            raise
+        raise MissingFileError(f"cannot read {name}: {error.strerror}") from error
+    except OSError as error:
+        raise CamError(f"cannot read {name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CamError(f"cannot read {name}: not text in UTF-8") from error
+    except ValueError as error:
+        # A path with a NUL in it.
+        if "null" not in str(error):
+            raise
+        raise CamError(f"cannot read {name!r}: {error}") from error
+
+
+@contextmanager
+def open_regular(path: PathLike, what: str = "", limit: int | None = None) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading its bytes; errors are as of `reading`.
+
+    A device or a named pipe is refused: it has no end, or would wait for someone to write.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    what : str, optional
+        What the file is, for messages.
+    limit : int, optional
+        The largest size in bytes; any size if not given.
+
+    Yields
+    ------
+    file object
+        Open for reading in binary mode.
+
+    Raises
+    ------
+    CamError
+        If it is missing, not a regular file, over the limit or cannot be read.
+    """
+    name = f"{what} {os.fspath(path)}".strip()
+    # Without O_NONBLOCK, opening a pipe would wait for its writer.
+    with reading(path, what), open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise CamError(f"cannot read {name}: not a regular file")
+        if limit is not None and status.st_size > limit:
+            raise CamError(f"cannot read {name}: {status.st_size} bytes, over the limit of {limit}")
+        yield file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def read_bytes(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a regular file, as `open_regular` opens it.
+
+    Raises
+    ------
+    CamError
+        If the file is missing, not a regular file, over the limit or cannot be read.
+    """
+    with open_regular(path, what, limit) as file:
+        return file.read(limit)
+
+
+def read_text(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> str:
+    """Return the text of a regular file in UTF-8, a byte order mark left out.
+
+    Raises
+    ------
+    CamError
+        As `read_bytes`, or if the file is not text in UTF-8.
+    """
+    data = read_bytes(path, what, limit)
+    with reading(path, what):
+        return data.decode("utf-8-sig")
+
+
+def read_json(path: PathLike, what: str = "", limit: int = 64 * 2**20) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    CamError
+        As `read_text`, or if the file is not JSON.
+    """
+    text = read_text(path, what, limit)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        name = f"{what} {os.fspath(path)}".strip()
+        raise CamError(f"cannot read {name}: not JSON: {error}") from error
+
+
+def write_bytes(path: PathLike, data: bytes | memoryview) -> None:
+    """Write a file, which appears whole or not at all; see `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text file in UTF-8, which appears whole or not at all; see `atomic_path`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write a JSON file for people to read, which appears whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def file_name(text: str) -> str:
+    """Return the name of the file or folder that is to be called after a text: never a path.
+
+    Parameters
+    ----------
+    text : str
+        The name of a picture, a class or a member of an archive, from anyone.
+
+    Returns
+    -------
+    str
+        The text without leading dots and blanks, ``_`` in place of path separators and control
+        characters, at most 200 bytes; ``"_"`` where nothing is left.
+
+    Examples
+    --------
+    >>> file_name("my photo"), file_name("../../etc"), file_name("..")
+    ('my photo', '_.._etc', '_')
+    """
+    plain = re.sub(r"[/\\\x00-\x1f\x7f]+", "_", text).lstrip(". ")
+    return os.fsencode(plain)[:_LONGEST_NAME].decode(errors="ignore") or "_"
+
+
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
     """Give a temporary name to write to, and rename it to `path` on success.
 
     The temporary file lies in the same folder, begins with `TEMPORARY_PREFIX` and keeps the
@@ -51,7 +234,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     CamError
-        If the folder cannot be created or written to.
+        If the folder or the file cannot be written, also where the block finds so.
 
     Examples
     --------
@@ -68,12 +251,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
         try:
+            yield temporary
+            temporary.chmod(0o666 & ~_UMASK)
             temporary.replace(target)
         except OSError as error:
-            raise CamError(f"cannot write {target}: {error.strerror}") from error
+            if isinstance(error, CamError):
+                raise
+            raise CamError(f"cannot write {target}: {error.strerror or error}") from error
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -88,7 +273,7 @@ def _around(target: Path) -> tuple[str, str]:
     return f"{TEMPORARY_PREFIX}{stem}.", target.suffix if is_extension else ""
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
+def sha256_of(path: PathLike) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
 
     Parameters
@@ -100,9 +285,14 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     -------
     str
         The digest in lower case.
+
+    Raises
+    ------
+    CamError
+        If the file is missing, not a regular file or cannot be read.
     """
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

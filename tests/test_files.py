@@ -2,12 +2,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cam.errors import CamError, nearest_names
-from cam.files import TEMPORARY_PREFIX, atomic_path, sha256_of
+from cam.files import (
+    TEMPORARY_PREFIX,
+    atomic_path,
+    file_name,
+    read_bytes,
+    read_json,
+    read_text,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -96,3 +109,73 @@ def test_nearest_names_come_with_the_best_first() -> None:
     assert nearest_names("conv", known, count=1).startswith("; nearest: conv")
     assert nearest_names("zzzz", known) == ""
     assert nearest_names("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.write_bytes(b"12345"), "5 bytes, over the limit of 4"),
+    ],
+)
+def test_what_is_no_file_within_the_limit_is_refused_in_one_line(
+    make: Callable[[Path], object], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.txt"
+    make(path)
+    with pytest.raises(CamError, match=rf"^cannot read the list .*list\.txt: .*{reason}"):
+        read_bytes(path, "the list", limit=4)
+
+
+def test_a_missing_file_is_a_file_not_found_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="cannot read"):
+        read_text(tmp_path / "none")
+
+
+def test_a_device_without_end_is_not_read() -> None:
+    with pytest.raises(CamError, match="not a regular file"):
+        read_bytes("/dev/zero")
+
+
+def test_a_name_with_a_nul_is_refused() -> None:
+    with pytest.raises(CamError, match="cannot read"):
+        read_bytes("a\0b")
+
+
+def test_text_is_read_without_its_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfcup\n")
+    assert read_text(tmp_path / "a.txt") == "cup\n"
+    (tmp_path / "a.txt").write_bytes(b"\xff")
+    with pytest.raises(CamError, match="not text in UTF-8"):
+        read_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_what_is_not_json_is_refused(text: str, tmp_path: Path) -> None:
+    write_text(tmp_path / "a.json", text)
+    with pytest.raises(CamError, match="not JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_reads_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"top": [1, 2.5, "é"]})
+    assert read_json(tmp_path / "new" / "a.json") == {"top": [1, 2.5, "é"]}
+
+
+def test_an_error_while_writing_names_the_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(CamError, match=r"cannot write .*a\.txt: No space"),
+        atomic_path(tmp_path / "a.txt"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.text(max_size=300))
+def test_a_file_name_is_never_a_path(text: str) -> None:
+    name = file_name(text)
+    assert name not in ("", ".", "..")
+    assert not set(name) & set("/\\\0\n")
+    assert len(os.fsencode(name)) <= 200
