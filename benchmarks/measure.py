@@ -29,13 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam import zoo
-from cam.caffe.formats import Blobs
-from cam.caffe.network import Head, Network, find_head, load_network, load_weights
-from cam.caffe.random_weights import seeded_caffemodel
+from cam.caffe.caffemodel import Blobs
+from cam.caffe.head import Head, find_head
+from cam.caffe.network import Network, load_network, load_weights
 from cam.errors import CamError
 from cam.explain.model import CamModel, load_files
 from cam.explain.styles import get_style
 from cam.fidelity.doctor import versions
+from cam.files import models_folder
 from cam.pictures.reading import Picture, center_crop
 
 __all__ = [
@@ -94,7 +95,9 @@ class Setup:
 
     def batch(self, style: str) -> NDArray[np.float32]:
         """Return the network's input for the picture in a style."""
-        prepared = get_style(style).prepare(self.picture, self.model.crop, self.model.preprocessing)
+        prepared = get_style(style).prepare(
+            self.picture, self.model.crop_size, self.model.preprocessing
+        )
         return prepared.batch
 
     @cached_property
@@ -156,7 +159,7 @@ def _pycaffe_port(setup: Setup) -> Call:
         raise NotHereError(f"pycaffe is not installed ({error})") from error
     caffe.set_mode_cpu()
     net = caffe.Net(str(setup.prototxt), caffe.TEST, weights=str(setup.caffemodel))
-    crop, input_name = setup.model.crop, setup.network.input_name
+    crop, input_name = setup.model.crop_size, setup.network.input_name
     net.blobs[input_name].reshape(1, 3, crop, crop)
     mean = np.array(setup.model.preprocessing.mean)[:, np.newaxis, np.newaxis]
     if setup.model.preprocessing.channels != "BGR":
@@ -221,7 +224,7 @@ def _torchcam(setup: Setup) -> Call:
     extractor = CAM(network, network.last_conv, network.class_layer)
 
     def call() -> list[Any]:
-        prepared = style.prepare(setup.picture, model.crop, model.preprocessing)
+        prepared = style.prepare(setup.picture, model.crop_size, model.preprocessing)
         with torch.inference_mode():
             scores = network(torch.from_numpy(prepared.batch))
         background = Image.fromarray(np.ascontiguousarray(prepared.frame[:, :, ::-1]))
@@ -243,13 +246,13 @@ def _grad_cam(setup: Setup) -> Call:
     extractor = grad_cam(model=network, target_layers=[network.last_conv])
 
     def call() -> list[Any]:
-        prepared = style.prepare(setup.picture, model.crop, model.preprocessing)
+        prepared = style.prepare(setup.picture, model.crop_size, model.preprocessing)
         batch = torch.from_numpy(prepared.batch)
         with torch.no_grad():
             scores = network(batch)
         targets = [class_target(index) for index in scores[0].topk(TOP).indices.tolist()]
         heat_maps = extractor(input_tensor=batch.repeat(TOP, 1, 1, 1), targets=targets)
-        cropped = prepared.frame[center_crop(prepared.frame, model.crop)]
+        cropped = prepared.frame[center_crop(prepared.frame, model.crop_size)]
         background = cropped[:, :, ::-1].astype(np.float32) / 255
         return [show_cam_on_image(background, heat_map, use_rgb=True) for heat_map in heat_maps]
 
@@ -478,7 +481,7 @@ def bench(
     if rounds < 1 or threads < 1:
         raise CamError(f"{rounds} rounds on {threads} threads; both must be 1 or more")
     info = zoo.get(model)
-    prototxt = zoo.models_folder() / info.prototxt
+    prototxt = models_folder() / info.prototxt
     if picture is None:
         picture = np.asarray(cv2.imread(str(_DEMO_PICTURE)), np.uint8)
     with _caffemodel(info, prototxt) as (caffemodel, weights_note):
@@ -587,7 +590,7 @@ def _caffemodel(info: zoo.ZooModel, prototxt: Path) -> Iterator[tuple[Path, str]
     try:
         path = zoo.find_weights(info)
     except CamError:
-        with seeded_caffemodel(load_network(prototxt), prototxt) as path:
+        with zoo.load_network(info.name, seed=0).weights_file() as path:
             yield path, "random, seed 0 (the original ones are not on this machine)"
     else:
         yield path, path.name

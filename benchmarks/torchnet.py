@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from cam.caffe.formats import Blobs
+from cam.caffe.caffemodel import Blobs
+from cam.caffe.head import Head
 from cam.caffe.layers import Layer, Shape, concat_axis, convolution_geometry, pooling_geometry
-from cam.caffe.network import Head, Network
+from cam.caffe.network import Network
 from cam.errors import CamError
 
 __all__ = ["TorchNetwork"]

@@ -21,6 +21,7 @@ __all__ = [
     "PathLike",
     "atomic_path",
     "file_name",
+    "models_folder",
     "open_regular",
     "read_bytes",
     "read_json",
@@ -188,6 +189,16 @@ def write_text(path: PathLike, text: str) -> None:
 def write_json(path: PathLike, value: Any) -> None:
     """Write a JSON file for people to read, which appears whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def models_folder() -> Path:
+    """Return the project's folder of prototxts, class names, means and the embedded model.
+
+    It lies inside an installed package, and beside the package in a checkout.
+    """
+    package = Path(__file__).parent
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
 
 
 def file_name(text: str) -> str:

@@ -23,16 +23,10 @@ from typing import Any
 import click
 import numpy as np
 
-from cam.caffe.formats import (
-    Blobs,
-    CaffeModel,
-    read_prototxt,
-    upgraded,
-    write_caffemodel,
-    write_prototxt,
-)
+from cam.caffe.caffemodel import Blobs, CaffeModel, write_caffemodel
 from cam.caffe.layers import Layer
 from cam.caffe.network import Network, load_network, load_weights
+from cam.caffe.prototxt import read_prototxt, upgraded, write_prototxt
 from cam.errors import CamError
 
 COMMENT = (

@@ -29,10 +29,9 @@ import numpy as np
 from cam import zoo
 from cam.batch import BatchOptions, run_batch
 from cam.batch.pipeline import ahead
-from cam.caffe.network import load_network
-from cam.caffe.random_weights import seeded_caffemodel
-from cam.errors import CamError
-from cam.explain.model import CamModel, load_files
+from cam.caffe.loaded import LoadedNetwork
+from cam.errors import MissingFileError
+from cam.explain.model import CamModel, open_model
 from cam.explain.styles import get_style
 from cam.pictures.reading import read_picture
 
@@ -53,19 +52,12 @@ def main() -> None:
             f"{size / 1000:.0f} kB each; style {options.style}"
         )
         for name in options.models:
-            prototxt, caffemodel = files_of(name, stack)
-            info = zoo.get(name)
-            model = load_files(
-                prototxt,
-                caffemodel,
-                preprocessing=info.preprocessing,
-                name=name,
-                engine=options.engine,
-                threads=options.threads,
-            )
+            network = network_of(name)
+            model = open_model(network, options.engine, options.threads)
             compare_rates(model, pictures, folder, options.style, options.repeats)
             if options.memory:
-                compare_memory(prototxt, caffemodel, pictures, folder, options)
+                with network.weights_file() as caffemodel:
+                    compare_memory(network.prototxt, caffemodel, pictures, folder, options)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -98,14 +90,11 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def files_of(name: str, stack: ExitStack) -> tuple[Path, Path]:
-    info = zoo.get(name)
-    prototxt = zoo.models_folder() / info.prototxt
+def network_of(name: str) -> LoadedNetwork:
     try:
-        return prototxt, zoo.find_weights(info)
-    except CamError:
-        network = load_network(prototxt)
-        return prototxt, stack.enter_context(seeded_caffemodel(network, prototxt))
+        return zoo.load_network(name)
+    except MissingFileError:
+        return zoo.load_network(name, seed=0)
 
 
 def compare_rates(
@@ -119,7 +108,8 @@ def compare_rates(
             (engine_rate(model, pictures, style), batch_rate(model, pictures, folder, style))
         )
     alone, whole = zip(*rounds, strict=True)
-    print(f"{model.name}: {model.engine.name}, {model.engine.in_flight} requests in flight")
+    in_flight = model.engine.requests_in_flight(1)
+    print(f"{model.name}: {model.engine.name}, {in_flight} requests in flight")
     print(f"  engine alone  {spread([rate.wall for rate in alone])} pictures/s")
     print(f"  cam batch     {spread([rate.wall for rate in whole])} pictures/s")
     print(f"  ratio         {spread([b.wall / a.wall for a, b in rounds], 3)}")
@@ -144,12 +134,12 @@ class Rate:
 def engine_rate(model: CamModel, pictures: Sequence[Path], style_name: str) -> Rate:
     style = get_style(style_name)
     some = [
-        style.prepare(read_picture(path), model.crop, model.preprocessing).batch
+        style.prepare(read_picture(path), model.crop_size, model.preprocessing).batch
         for path in pictures[:20]
     ]
     inputs = (some[number % len(some)] for number in range(len(pictures)))
     rate = Rate(len(pictures))
-    for _ in ahead(model.engine.submit, inputs, model.engine.in_flight):
+    for _ in ahead(model.engine.submit, inputs, model.engine.requests_in_flight(1)):
         pass
     return rate.stop()
 

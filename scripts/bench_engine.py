@@ -8,18 +8,14 @@ with the lowest and the highest in brackets.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from time import perf_counter
 
 import click
 import numpy as np
 
 from cam import zoo
-from cam.caffe.network import find_head, load_network, load_weights
-from cam.caffe.random_weights import seeded_caffemodel
 from cam.engines import Engine, open_engine
-from cam.errors import CamError
+from cam.errors import MissingFileError
 
 
 def seconds(engine: Engine, batch: np.ndarray) -> float:
@@ -38,28 +34,19 @@ def seconds(engine: Engine, batch: np.ndarray) -> float:
 def main(
     batch_sizes: tuple[int, ...], model: str, choice: str, threads: int | None, rounds: int
 ) -> None:
-    info = zoo.get(model)
-    prototxt = zoo.models_folder() / info.prototxt
-    network = load_network(prototxt)
-    head = find_head(network, info.last_conv, info.class_layer)
-    files: AbstractContextManager[Path]
     try:
-        files, weights_are = nullcontext(zoo.find_weights(info)), "its own weights"
-    except CamError:
-        files, weights_are = seeded_caffemodel(network, prototxt), "random weights"
+        network, weights_are = zoo.load_network(model), "its own weights"
+    except MissingFileError:
+        network, weights_are = zoo.load_network(model, seed=0), "random weights"
     generator = np.random.default_rng(0)
-    shape = network.input_shape[1:]
+    shape = network.network.input_shape[1:]
     batches = [generator.normal(0, 50, (n, *shape)).astype(np.float32) for n in batch_sizes]
-    with files as caffemodel:
-        weights = load_weights(network, caffemodel)
-        engines = [
-            open_engine(choice, network, weights, head, caffemodel, threads) for _ in batches
-        ]
-        for engine, batch in zip(engines, batches, strict=True):
-            engine.forward(batch)
-        times = np.array(
-            [[seconds(e, b) for e, b in zip(engines, batches, strict=True)] for _ in range(rounds)]
-        )
+    engines = [open_engine(choice, network, threads) for _ in batches]
+    for engine, batch in zip(engines, batches, strict=True):
+        engine.forward(batch)
+    times = np.array(
+        [[seconds(e, b) for e, b in zip(engines, batches, strict=True)] for _ in range(rounds)]
+    )
     click.echo(f"{model}, {weights_are}, {engines[0].name} on {engines[0].device}\n")
     click.echo("| batch | ms | inputs a second |\n| ---: | ---: | ---: |")
     for size, column in zip(batch_sizes, times.T, strict=True):

@@ -29,8 +29,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.caffe.formats import CaffeModel, write_caffemodel, write_prototxt
-from cam.caffe.network import find_head, load_network, load_weights
+from cam import zoo
+from cam.caffe.caffemodel import CaffeModel, write_caffemodel
+from cam.caffe.prototxt import write_prototxt
 from cam.caffe.schema import message_class
 from cam.engines.openvino import OpenVinoEngine
 
@@ -154,9 +155,8 @@ def score_differences(
     """Yield each photograph with its top class and the largest difference of the scores."""
     import torch
 
-    network = load_network(folder / f"{NAME}.prototxt")
-    weights = load_weights(network, folder / f"{NAME}.caffemodel")
-    engine = OpenVinoEngine(network, weights, find_head(network))
+    network = zoo.load_files(folder / f"{NAME}.prototxt", folder / f"{NAME}.caffemodel")
+    engine = OpenVinoEngine(network)
     for photograph in photographs:
         picture = cv2.imread(str(photograph))
         if picture is None:

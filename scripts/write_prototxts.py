@@ -16,7 +16,7 @@ from typing import Any
 import click
 from google.protobuf import json_format
 
-from cam.caffe.formats import layer_type_name, write_prototxt
+from cam.caffe.prototxt import layer_type_name, write_prototxt
 from cam.caffe.schema import message_class
 
 OLDER_STYLE = (

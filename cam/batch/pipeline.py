@@ -16,7 +16,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib import import_module, metadata
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from cam import __version__
 from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
-from cam.engines import Forward
+from cam.engines import Engine, NetworkOutput
 from cam.errors import CamError, nearest_names
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
-from cam.explain.styles import Prepared, Style, get_style
+from cam.explain.styles import NetworkInput, Style, get_style
 from cam.localization.boxes import RULES, Rule, find_boxes, picture_heatmap
 from cam.localization.ilsvrc_heatmaps import TOP, write_ilsvrc_heatmaps
 from cam.pictures.lists import Entry, find_pictures
@@ -176,16 +176,12 @@ class BatchWork:
             If the options do not fit the model.
         """
         style = get_style(options.style, options.placement)
-        classes = len(model.class_names)
-        if not 1 <= options.top <= classes:
-            raise CamError(f"top {options.top} of {classes} classes; it must be 1 to {classes}")
+        model.check_top(options.top)
         pictures = options.batch_size or max(1, model.engine.batch_size // style.crops)
-        blank = np.zeros((pictures * style.crops, 3, model.crop, model.crop), np.float32)
-        rows, columns = model.engine.submit(blank)().activations.shape[2:]
         return cls(
             model,
             replace(options, batch_size=pictures),
-            (style.crops, options.top, rows, columns),
+            (style.crops, options.top, *model.network.map_size),
             workers or min(os.cpu_count() or 1, 16),
         )
 
@@ -203,7 +199,7 @@ class BatchWork:
             "model": dict(self.model.record),
             "preprocessing": asdict(self.model.preprocessing),
             "options": {**options, "outputs": list(self.options.outputs)},
-            "versions": versions(self.model.engine.name),
+            "versions": versions(self.model.engine),
             "arrays": arrays,
         }
 
@@ -311,7 +307,7 @@ def run_pieces(
     size = work.options.piece_size
     pool = ThreadPoolExecutor(work.workers, "cam-batch")
     try:
-        with _ONE_THREAD_EACH[work.model.engine.name]:
+        with _ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
             rows = _explained_rows(work, pieces, pool, on_pictures)
             groups = (list(group) for _, group in groupby(rows, lambda row: row.index // size))
             stored = ahead(lambda group: pool.submit(_piece_result, work, group).result, groups, 1)
@@ -361,19 +357,11 @@ def ahead(
                 wait()
 
 
-def versions(engine: str) -> dict[str, str]:
+def versions(engine: Engine) -> dict[str, str]:
     """Return the versions of what the results of an engine depend on."""
     modules = {"numpy": "numpy", "opencv": "cv2", "pyarrow": "pyarrow"}
     found = {name: str(import_module(module).__version__) for name, module in modules.items()}
-    return {"cam": __version__, **found, engine: _engine_version(engine)}
-
-
-def _engine_version(engine: str) -> str:
-    # Caffe built from source is a module without a package's metadata.
-    try:
-        return metadata.version(engine)
-    except metadata.PackageNotFoundError:
-        return str(getattr(import_module(engine), "__version__", "unknown"))
+    return {"cam": __version__, **found, **dict([engine.version])}
 
 
 class _OneThreadEach:
@@ -407,8 +395,7 @@ class _OneThreadEach:
                 self._restore.close()
 
 
-# Caffe computes in BLAS itself and needs its threads.
-_ONE_THREAD_EACH = {"caffe": _OneThreadEach(blas=False), "openvino": _OneThreadEach(blas=True)}
+_ONE_THREAD_EACH = {limit_blas: _OneThreadEach(limit_blas) for limit_blas in (False, True)}
 
 
 def _with_unique_stems(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -431,7 +418,7 @@ class _Read:
     index: int
     entry: Entry
     reason: str = ""
-    prepared: Prepared | None = None
+    prepared: NetworkInput | None = None
     size: tuple[int, int] | None = None
 
 
@@ -469,7 +456,8 @@ def _explained_rows(
         2 * max(work.workers, batch_size),
     )
     batches = (list(group) for _, group in groupby(read, batch_of))
-    forwarded = ahead(partial(_start, work.model), batches, work.model.engine.in_flight)
+    in_flight = work.model.engine.requests_in_flight(batch_size * style.crops)
+    forwarded = ahead(partial(_start, work.model), batches, in_flight)
     explain = partial(_rows, work, style)
     explained = ahead(lambda item: pool.submit(explain, *item).result, forwarded, work.workers)
     with closing(explained):
@@ -481,7 +469,7 @@ def _explained_rows(
 def _read(model: CamModel, style: Style, index: int, entry: Entry) -> _Read:
     try:
         picture = entry.read()
-        prepared = style.prepare(picture, model.crop, model.preprocessing)
+        prepared = style.prepare(picture, model.crop_size, model.preprocessing)
     except CamError as error:
         return _Read(index, entry, str(error).removeprefix(f"{entry.name}: "))
     except (cv2.error, MemoryError) as error:
@@ -491,7 +479,7 @@ def _read(model: CamModel, style: Style, index: int, entry: Entry) -> _Read:
 
 def _start(
     model: CamModel, batch: Sequence[_Read]
-) -> Callable[[], tuple[Sequence[_Read], Forward | None]]:
+) -> Callable[[], tuple[Sequence[_Read], NetworkOutput | None]]:
     inputs = [read.prepared.batch for read in batch if read.prepared is not None]
     if not inputs:
         return lambda: (batch, None)
@@ -500,16 +488,15 @@ def _start(
 
 
 def _rows(
-    work: BatchWork, style: Style, batch: Sequence[_Read], forward: Forward | None
+    work: BatchWork, style: Style, batch: Sequence[_Read], forward: NetworkOutput | None
 ) -> list[_Row]:
     rows, crop = [], 0
     for read in batch:
         if read.prepared is None or read.size is None or forward is None:
             rows.append(_failed_row(read))
             continue
-        crops = slice(crop, crop + style.crops)
+        of_picture = forward.inputs(crop, style.crops)
         crop += style.crops
-        of_picture = Forward(forward.activations[crops], forward.scores[crops])
         try:
             rows.append(_row(work, style, read, read.size, of_picture))
         except CamError as error:
@@ -529,11 +516,11 @@ def _failed_row(read: _Read) -> _Row:
 
 
 def _row(
-    work: BatchWork, style: Style, read: _Read, size: tuple[int, int], forward: Forward
+    work: BatchWork, style: Style, read: _Read, size: tuple[int, int], forward: NetworkOutput
 ) -> _Row:
     options = work.options
     assert read.prepared is not None
-    explanation = work.model.explained(read.prepared, forward, options.top, style)
+    explanation = work.model.explain_output(read.prepared, forward, style, options.top)
     values: dict[str, Any] = {
         "index": read.index,
         "name": read.entry.name,

@@ -15,6 +15,7 @@ from cam.errors import nearest_names
 
 __all__ = [
     "IN_PLACE_TYPES",
+    "SHARING_TYPES",
     "Layer",
     "PoolingGeometry",
     "Shape",
@@ -222,6 +223,9 @@ IN_PLACE_TYPES = frozenset(
     }
 )
 """The types that Caffe can run in place and get right."""
+
+SHARING_TYPES = frozenset({"Flatten", "Reshape", "Split"})
+"""The types whose tops lie in their bottom's memory in Caffe."""
 
 
 def _need_spatial(bottom: Shape) -> None:

@@ -1,4 +1,4 @@
-"""A Caffe network as data: its layers in order, its blobs and weights, and its CAM head.
+"""A Caffe network as data: its layers in order, its blobs and its weights.
 
 Files that do not fit together are found here, before anything runs.
 """
@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from cam.caffe.formats import (
-    Blobs,
-    CaffeModel,
-    parse_prototxt,
-    read_caffemodel,
-    read_prototxt,
-    upgraded,
+from cam.caffe.caffemodel import Blobs, CaffeModel, read_caffemodel
+from cam.caffe.layers import (
+    IN_PLACE_TYPES,
+    SHARING_TYPES,
+    Layer,
+    Shape,
+    ShapeError,
+    layer_shapes,
 )
-from cam.caffe.layers import IN_PLACE_TYPES, Layer, Shape, ShapeError, layer_shapes
+from cam.caffe.prototxt import parse_prototxt, read_prototxt, upgraded
 from cam.errors import CamError, nearest_names
+from cam.files import PathLike
 
 __all__ = [
-    "Head",
     "Network",
     "build_network",
-    "find_head",
     "fit_weights",
     "load_network",
     "load_weights",
@@ -56,6 +55,11 @@ class Network:
         (N, C, H, W) or (N, C) of each blob, N being what the prototxt says.
     weight_shapes : dict of str to tuple of tuple of int
         The shapes of each layer's weights, for the layers that have any.
+    message : protobuf message
+        The ``NetParameter`` as it was read, in its own style.
+    overwritten : dict of str to str
+        Blobs that do not keep what was written to them, since another blob in the same memory is
+        changed in place, and the layer that does so.
     """
 
     name: str
@@ -64,6 +68,8 @@ class Network:
     layers: tuple[Layer, ...]
     blob_shapes: Mapping[str, Shape]
     weight_shapes: Mapping[str, tuple[Shape, ...]]
+    message: Any = field(repr=False)
+    overwritten: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -94,26 +100,7 @@ class Network:
         raise CamError(f"{self.source}: no layer {name!r}{nearest_names(name, names)}")
 
 
-@dataclass(frozen=True)
-class Head:
-    """Where a network's class activation maps come from.
-
-    Attributes
-    ----------
-    last_conv : str
-        The blob that the global pooling reads: (N, K, h, w), after any in-place activation.
-    class_layer : str
-        The inner product behind that pooling; its weights are (C, K).
-    scores : str
-        The blob with the class probabilities, (N, C).
-    """
-
-    last_conv: str
-    class_layer: str
-    scores: str
-
-
-def load_network(prototxt: str | os.PathLike[str]) -> Network:
+def load_network(prototxt: PathLike) -> Network:
     """Read a deploy prototxt and work out its blobs.
 
     Parameters
@@ -155,7 +142,7 @@ def parse_network(text: str) -> Network:
     return build_network(parse_prototxt(text), "prototxt")
 
 
-def load_weights(network: Network, caffemodel: str | os.PathLike[str]) -> dict[str, Blobs]:
+def load_weights(network: Network, caffemodel: PathLike) -> dict[str, Blobs]:
     """Read a caffemodel and check that it fits a network.
 
     Parameters
@@ -214,11 +201,14 @@ def build_network(net: Any, source: str) -> Network:
     shapes: dict[str, Shape] = {input_name: input_shape}
     weight_shapes: dict[str, tuple[Shape, ...]] = {}
     read: set[str] = set()
+    memory = _SharedMemory(input_name)
     for layer in running:
         try:
             bottoms = [_bottom_shape(shapes, blob) for blob in layer.bottoms]
+            memory.check_unchanged(layer.bottoms)
             tops, weights = layer_shapes(layer, bottoms)
             _check_tops(layer, tops, shapes, read)
+            memory.run(layer)
             if weights and layer.name in weight_shapes:
                 raise ShapeError("another layer with weights has this name")
         except ShapeError as error:
@@ -228,7 +218,9 @@ def build_network(net: Any, source: str) -> Network:
         read.difference_update(layer.tops)
         if weights:
             weight_shapes[layer.name] = weights
-    return Network(net.name, source, input_name, running, shapes, weight_shapes)
+    return Network(
+        net.name, source, input_name, running, shapes, weight_shapes, net, memory.overwritten
+    )
 
 
 def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, Blobs]:
@@ -282,103 +274,41 @@ def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, B
     return weights
 
 
-def find_head(
-    network: Network, last_conv: str | None = None, class_layer: str | None = None
-) -> Head:
-    """Find the blobs of a network that class activation mapping needs.
+class _SharedMemory:
+    """Which blobs lie in the same memory in Caffe, and which of them an in-place layer spoils.
 
-    CAM (section 2 of the paper) is defined for networks that end in a convolution, a global
-    pooling and one inner product: the map of a class is the sum of the convolution's maps weighted
-    with the class's row of the inner product. The last such head of the graph is taken.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    last_conv : str, optional
-        The blob (or the layer that writes it) to take instead of the pooling's bottom.
-    class_layer : str, optional
-        The inner product to take instead of the last one with a global pooling before it.
-
-    Returns
-    -------
-    Head
-        The head.
-
-    Raises
-    ------
-    CamError
-        If a named layer is not there, or the network has no such head.
+    Caffe's Split, Flatten, Reshape and a Concat of one blob copy nothing. A layer that then runs in
+    place on one of these blobs changes all of them, which no graph of values can express.
     """
-    producers = {top: layer for layer in network.layers for top in layer.tops}
-    if class_layer is None:
-        candidates = [layer for layer in network.layers if layer.type == "InnerProduct"]
-    else:
-        candidates = [network.layer(class_layer)]
-    pooled = [(layer, _pooling_before(network, layer)) for layer in candidates]
-    heads = [(layer, pooling) for layer, pooling in pooled if pooling is not None]
-    if heads:
-        layer, pooling = heads[-1]
-        blob = pooling.bottoms[0]
-    elif class_layer is not None and last_conv is not None:
-        layer, blob = candidates[0], ""
-    else:
-        which = f"layer {class_layer!r}" if class_layer else "any inner product"
-        raise CamError(
-            f"{network.source}: no global pooling before {which}; a class activation map is the "
-            "sum of the last conv's maps with the weights of an inner product behind global "
-            "average pooling, so the network needs that head (the paper, section 2)"
-        )
-    if last_conv is not None:
-        blob = _named_blob(network, last_conv)
-    if layer.type != "InnerProduct":
-        raise CamError(f"{network.source}: {layer} is not an InnerProduct with class weights")
-    _check_head(network, blob, layer)
-    scores = _softmax_behind(network, layer)
-    assert scores in producers
-    return Head(blob, layer.name, scores)
 
+    def __init__(self, input_name: str) -> None:
+        self._first = {input_name: input_name}
+        self.overwritten: dict[str, str] = {}
 
-def _named_blob(network: Network, name: str) -> str:
-    if name in network.blob_shapes:
-        return name
-    return network.layer(name).tops[0]
+    def check_unchanged(self, bottoms: Iterable[str]) -> None:
+        for blob in bottoms:
+            if blob in self.overwritten:
+                raise ShapeError(
+                    f"its bottom {blob!r} lies in the memory that layer "
+                    f"{self.overwritten[blob]!r} changes in place; let that layer write a blob of "
+                    "its own"
+                )
 
+    def run(self, layer: Layer) -> None:
+        shares = layer.type in SHARING_TYPES or (layer.type == "Concat" and len(layer.bottoms) == 1)
+        for top in layer.tops:
+            if top in layer.bottoms:
+                self._change(top, layer)
+            else:
+                self._first[top] = self._first[layer.bottoms[0]] if shares else top
 
-def _check_head(network: Network, blob: str, layer: Layer) -> None:
-    maps = network.blob_shapes[blob]
-    classes, features = network.weight_shapes[layer.name][0]
-    if len(maps) != 4:
-        raise CamError(f"{network.source}: blob {blob!r} has shape {maps}, not (N, K, h, w)")
-    if maps[1] != features or layer.message.inner_product_param.transpose:
-        raise CamError(
-            f"{network.source}: {layer} has weights of shape ({classes}, {features}); "
-            f"CAM needs (C, {maps[1]}), one weight for each map of {blob!r}"
-        )
-
-
-def _pooling_before(network: Network, layer: Layer) -> Layer | None:
-    """Return the global pooling that a layer reads, through layers that leave its values alone."""
-    position = network.layers.index(layer)
-    blob = layer.bottoms[0]
-    for earlier in reversed(network.layers[:position]):
-        if blob not in earlier.tops:
-            continue
-        if earlier.type == "Pooling":
-            return earlier if network.blob_shapes[blob][2:] == (1, 1) else None
-        if earlier.type not in ("Dropout", "Flatten", "Reshape", "Split"):
-            return None
-        blob = earlier.bottoms[0]
-    return None
-
-
-def _softmax_behind(network: Network, layer: Layer) -> str:
-    for later in network.layers:
-        if later.type == "Softmax" and later.bottoms[0] == layer.tops[0]:
-            return later.tops[0]
-    raise CamError(
-        f"{network.source}: no Softmax reads {layer.tops[0]!r}; the deploy network must end in one"
-    )
+    def _change(self, blob: str, layer: Layer) -> None:
+        # Dropout does nothing in the test phase.
+        if layer.type != "Dropout":
+            first = self._first[blob]
+            for other, memory in self._first.items():
+                if memory == first and other != blob:
+                    self.overwritten.setdefault(other, layer.name)
 
 
 def _layer(message: Any) -> Layer:

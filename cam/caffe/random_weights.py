@@ -7,18 +7,14 @@ with others they die or grow out of all bounds, and a comparison would prove not
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from cam.caffe.formats import Blobs, CaffeModel, read_prototxt, upgraded, write_caffemodel
-from cam.caffe.network import Network, find_head
+from cam.caffe.caffemodel import Blobs
+from cam.caffe.head import find_head
+from cam.caffe.network import Network
 
-__all__ = ["seeded_caffemodel", "seeded_weights"]
+__all__ = ["seeded_weights"]
 
 
 def seeded_weights(network: Network, seed: int = 0) -> dict[str, Blobs]:
@@ -63,30 +59,3 @@ def seeded_weights(network: Network, seed: int = 0) -> dict[str, Blobs]:
         drawn += [generator.normal(0, 0.05, shape) for shape in shapes[1:]]
         weights[layer.name] = tuple(blob.astype(np.float32) for blob in drawn)
     return weights
-
-
-@contextmanager
-def seeded_caffemodel(
-    network: Network, prototxt: str | os.PathLike[str], seed: int = 0
-) -> Iterator[Path]:
-    """Write random weights as a caffemodel that is gone afterwards.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    prototxt : path-like
-        Its file.
-    seed : int, optional
-        As for `seeded_weights`.
-
-    Yields
-    ------
-    pathlib.Path
-        The caffemodel.
-    """
-    message = upgraded(read_prototxt(prototxt))
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "seeded.caffemodel"
-        write_caffemodel(path, CaffeModel(message, seeded_weights(network, seed)))
-        yield path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,39 +50,28 @@ def compare_engines(
     level and the top five classes are the same; 1 otherwise.
     """
     from cam import zoo
-    from cam.caffe.network import find_head, load_network
-    from cam.caffe.random_weights import seeded_caffemodel
     from cam.cli.run import DEMO_PICTURE
-    from cam.errors import CamError
+    from cam.errors import CamError, MissingFileError
     from cam.fidelity.engine_agreement import compare_engines as compare
 
     pictures = images or (str(DEMO_PICTURE),)
-    results = {}
+    networks = {}
     if prototxt is not None and weights is not None:
-        network = load_network(prototxt)
-        head, mean = find_head(network), zoo.ILSVRC_2012_MEAN
-        results[prototxt.stem] = compare(
-            network, weights, head, mean, pictures, reference, other, tolerance
-        )
+        networks[prototxt.stem] = zoo.load_files(prototxt, weights)
     elif prototxt is not None or weights is not None:
         raise CamError("--prototxt and --weights belong together")
-    chosen = list(zoo.MODELS) if every else list(names or (() if results else (zoo.EMBEDDED,)))
+    chosen = list(zoo.MODELS) if every else list(names or (() if networks else (zoo.EMBEDDED,)))
     for name in chosen:
-        info = zoo.get(name)
-        path = zoo.models_folder() / info.prototxt
-        network = load_network(path)
-        head = find_head(network, info.last_conv, info.class_layer)
-        files: AbstractContextManager[Path]
         try:
-            files, title = nullcontext(zoo.find_weights(info)), name
-        except CamError:
+            networks[name] = zoo.load_network(name)
+        except MissingFileError:
             if not seeded:
                 raise
-            files, title = seeded_caffemodel(network, path), f"{name} (seeded weights)"
-        with files as caffemodel:
-            results[title] = compare(
-                network, caffemodel, head, info.preprocessing, pictures, reference, other, tolerance
-            )
+            networks[f"{name} (seeded weights)"] = zoo.load_network(name, seed=0)
+    results = {
+        title: compare(network, pictures, reference, other, tolerance)
+        for title, network in networks.items()
+    }
     if as_json:
         click.echo(
             json.dumps({name: _as_dict(parity) for name, parity in results.items()}, indent=2)

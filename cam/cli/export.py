@@ -28,7 +28,6 @@ def export(
     number of crops.
     """
     from cam import zoo
-    from cam.caffe.network import find_head, load_network, load_weights
     from cam.engines.onnx_graph import to_onnx
     from cam.errors import CamError
     from cam.files import atomic_path
@@ -36,12 +35,11 @@ def export(
     if (prototxt is None) != (weights is None):
         raise CamError("--prototxt and --weights belong together")
     if prototxt is None or weights is None:
-        info = zoo.get(model or zoo.EMBEDDED)
-        prototxt, weights = zoo.models_folder() / info.prototxt, zoo.find_weights(info)
-        last_conv, class_layer = info.last_conv, info.class_layer
-    network = load_network(prototxt)
-    head = find_head(network, last_conv, class_layer)
-    exported = to_onnx(network, load_weights(network, weights), head)
+        loaded = zoo.load_network(model or zoo.EMBEDDED)
+    else:
+        loaded = zoo.load_files(prototxt, weights, last_conv=last_conv, class_layer=class_layer)
+    network, head = loaded.network, loaded.head
+    exported = to_onnx(network, loaded.weights, (head.last_conv, head.scores))
     with atomic_path(output) as temporary:
         temporary.write_bytes(exported.SerializeToString(deterministic=True))
     click.echo(f"{output}: input {network.input_name}, outputs {head.last_conv}, {head.scores}")

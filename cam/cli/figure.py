@@ -44,18 +44,13 @@ class _Request:
     rule: BoxRule
     title: str | None
     per_row: int | None
-    engine: str
+    engine: str | None
     threads: int | None
 
     def explain(self, image: str | Picture, model: CamModel | None = None) -> Explanation:
         """Explain one class of a picture: the class asked for, or the top one."""
-        from cam.explain.classes import explain_class, find_class
-
-        running = model or self.model
-        explanation = running.explain(image, 1, self.style, self.placement)
-        if self.class_ is None:
-            return explanation
-        return explain_class(running, explanation, find_class(running.class_names, self.class_))
+        classes = None if self.class_ is None else [self.class_]
+        return (model or self.model).explain(image, 1, self.style, self.placement, classes)
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -132,7 +127,13 @@ def figure(name: str, output: Path | None, **options: Any) -> None:
     }
     _check_counts(name, **{key: own[key] for key in ("images", "class_", "labels")})
     engine, threads = options["engine"], options["threads"]
-    request = _Request(load_model(**options), rule=rule, engine=engine, threads=threads, **own)
+    request = _Request(
+        load_model(**options, backward=bool(own["backprop"])),
+        rule=rule,
+        engine=engine,
+        threads=threads,
+        **own,
+    )
     note_embedded(request.model)
     sheet = _SHEETS[name](request)
     base = output or Path("cam-figures") / name
@@ -157,12 +158,11 @@ def _check_counts(
 
 
 def _class_maps(request: _Request) -> Sheet:
-    from cam.explain.classes import explain_class
     from cam.figures.sheets import class_maps_sheet
 
     first, *others = (request.explain(image) for image in request.images)
     index = int(first.indices[0])
-    explanations = [first, *(explain_class(request.model, other, index) for other in others)]
+    explanations = [first, *(other.of_class(index) for other in others)]
     layout = request.layout
     return class_maps_sheet(explanations, **{**layout, "title": request.title})
 
@@ -175,9 +175,9 @@ def _top5(request: _Request) -> Sheet:
 
 
 def _comparison(request: _Request) -> Sheet:
-    from cam.explain.classes import find_class
-    from cam.explain.model import load
-    from cam.explain.saliency import check_engine, explain_by_backpropagation
+    from cam import zoo
+    from cam.explain.model import load, open_model
+    from cam.explain.saliency import explain_by_backpropagation
     from cam.figures.sheets import comparison_sheet
     from cam.pictures.reading import read_picture
 
@@ -189,8 +189,11 @@ def _comparison(request: _Request) -> Sheet:
         columns.append((name, _same_classes(model, pictures, names, request)))
     for name in request.backprop:
         is_main = name == request.model.name
-        model = request.model if is_main else load(name, request.engine, request.threads)
-        check_engine(model.engine)
+        model = (
+            request.model
+            if is_main
+            else open_model(zoo.load_network(name), request.engine, request.threads, backward=True)
+        )
         saliency = [
             explain_by_backpropagation(
                 model,
@@ -198,7 +201,7 @@ def _comparison(request: _Request) -> Sheet:
                 1,
                 request.style,
                 request.placement,
-                find_class(model.class_names, wanted),
+                [wanted],
             )
             for picture, wanted in zip(pictures, names, strict=True)
         ]
@@ -210,23 +213,17 @@ def _same_classes(
     model: CamModel, pictures: Sequence[Picture], names: Sequence[str], request: _Request
 ) -> list[Explanation]:
     """Explain the classes that another model was asked about, found by their names."""
-    from cam.explain.classes import explain_class, find_class
-
     return [
-        explain_class(
-            model,
-            model.explain(picture, 1, request.style, request.placement),
-            find_class(model.class_names, name),
-        )
+        model.explain(picture, 1, request.style, request.placement, [name])
         for picture, name in zip(pictures, names, strict=True)
     ]
 
 
 def _boxes(request: _Request) -> Sheet:
     from cam.cli.localize import locate
-    from cam.explain.classes import short_name
     from cam.figures.sheets import BoxedPicture, boxes_sheet, format_score
     from cam.pictures.reading import read_picture
+    from cam.zoo.class_names import short_name
 
     truths = _truth_boxes(request)
     boxed = []
@@ -260,8 +257,8 @@ def _truth_boxes(request: _Request) -> list[Sequence[Box]]:
 
 
 def _scenes(request: _Request) -> Sheet:
-    from cam.explain.classes import short_name
     from cam.figures.sheets import scenes_sheet
+    from cam.zoo.class_names import short_name
 
     explanations = [request.explain(image) for image in request.images]
     named = request.labels or [short_name(explanation.names[0]) for explanation in explanations]

@@ -54,7 +54,7 @@ def ilsvrc_heatmaps(
     are not made again, so that an interrupted run goes on where it ended.
     """
     from cam.errors import CamError
-    from cam.explain.saliency import METHOD, check_engine, explain_by_backpropagation, smoothed
+    from cam.explain.saliency import METHOD, explain_by_backpropagation, smoothed
     from cam.localization.ilsvrc_heatmaps import (
         TOP,
         is_complete,
@@ -66,10 +66,9 @@ def ilsvrc_heatmaps(
 
     pictures = read_picture_list(list_file, root)
     missing = [path for path in pictures if not is_complete(output, path.stem)]
-    model = load_model(**network)
+    model = load_model(**network, backward=method == METHOD)
     record = {**model.record, "style": "matlab", "method": method}
     if method == METHOD:
-        check_engine(model.engine)
         record["smooth"] = smooth
     note_embedded(model)
     write_record(output, record)

@@ -287,14 +287,12 @@ def _read_levels(path: Path, colormap: str | None) -> NDArray[np.uint8]:
 def _photograph_boxes(
     model: CamModel, name: str, asked: tuple[int, str | None, str, str], how: BoxRule
 ) -> tuple[NDArray[np.uint8], list[LocatedClass]]:
-    from cam.explain.classes import explain_class, find_class
     from cam.pictures.reading import read_picture
 
     top, class_, style, placement = asked
     picture = read_picture(name)
-    explanation = model.explain(picture, top, style, placement)
-    if class_ is not None:
-        explanation = explain_class(model, explanation, find_class(model.class_names, class_))
+    classes = None if class_ is None else [class_]
+    explanation = model.explain(picture, top, style, placement, classes)
     return picture, locate(explanation, picture.shape[:2], how, ranked=class_ is None)
 
 

@@ -71,12 +71,13 @@ def check(file: Path, model: str | None) -> None:
     """Check that a caffemodel fits its network and is the one that was first seen."""
     from cam import zoo
     from cam.zoo import weights
+    from cam.zoo.download import check_recorded
 
     if not file.exists():
         raise CamError(f"cannot read {file}: there is no such file")
     chosen = zoo.get(model) if model else _model_of(file)
     checked = weights.check_weights(file, chosen)
-    recorded = weights.check_recorded(file, checked.sha256)
+    recorded = check_recorded(file, checked.sha256)
     click.echo(f"{file}: fits {chosen.prototxt}, {checked.parameters} weights")
     known = "as recorded" if recorded else "no record to compare with"
     click.echo(f"SHA-256 {checked.sha256}, {known}")

@@ -12,8 +12,8 @@ import click
 from cam.errors import CamError
 
 if TYPE_CHECKING:
+    from cam.caffe.preprocessing import Preprocessing
     from cam.explain.model import CamModel
-    from cam.zoo.table import Preprocessing
 
 __all__ = ["load_model", "model_options", "note_embedded", "style_options"]
 
@@ -41,8 +41,6 @@ _MODEL_OPTIONS = (
     ),
     click.option(
         "--engine",
-        default="auto",
-        show_default=True,
         help="auto, openvino or caffe (also caffe:cpu, caffe:gpu:N).",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Threads for the network."),
@@ -90,8 +88,9 @@ def load_model(
     mean: str | None,
     scale: float | None,
     channels: str | None,
-    engine: str,
+    engine: str | None,
     threads: int | None,
+    backward: bool = False,
 ) -> CamModel:
     """Load the network that the values of `model_options` name.
 
@@ -101,27 +100,26 @@ def load_model(
         If they contradict each other, or the network cannot be loaded.
     """
     from cam import zoo
-    from cam.explain import model as explain
+    from cam.explain.model import open_model
 
     own = (last_conv, class_layer, categories, mean, scale, channels)
     if prototxt is None and weights is None:
         if any(value is not None for value in own):
             raise CamError("options for a network of your own need --prototxt and --weights")
-        return explain.load(model or zoo.EMBEDDED, engine, threads)
+        return open_model(zoo.load_network(model or zoo.EMBEDDED), engine, threads, backward)
     if model is not None:
         raise CamError("--model names a network of the table; --prototxt and --weights another")
     if prototxt is None or weights is None:
         raise CamError("--prototxt and --weights belong together")
-    return explain.load_files(
+    network = zoo.load_files(
         prototxt,
         weights,
         last_conv=last_conv,
         class_layer=class_layer,
         preprocessing=_preprocessing(mean, scale, channels),
-        class_names=None if categories is None else _read_names(categories),
-        engine=engine,
-        threads=threads,
+        names=None if categories is None else zoo.read_class_names(categories),
     )
+    return open_model(network, engine, threads, backward)
 
 
 def note_embedded(model: CamModel) -> None:
@@ -133,17 +131,17 @@ def note_embedded(model: CamModel) -> None:
 
 
 def _preprocessing(mean: str | None, scale: float | None, channels: str | None) -> Preprocessing:
-    from cam import zoo
+    from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
 
     if mean is None and scale is None and channels is None:
-        return zoo.ILSVRC_2012_MEAN
+        return ILSVRC_2012_MEAN
     order = channels or "BGR"
-    ilsvrc = zoo.ILSVRC_2012_MEAN.mean
+    ilsvrc = ILSVRC_2012_MEAN.mean
     values = (ilsvrc if order == "BGR" else ilsvrc[::-1]) if mean is None else _numbers(mean)
     factor = 1.0 if scale is None else scale
     if not all(map(math.isfinite, (*values, factor))):
         raise CamError("--mean and --scale are finite numbers")
-    return zoo.Preprocessing("RGB" if order == "RGB" else "BGR", values, factor)
+    return Preprocessing("RGB" if order == "RGB" else "BGR", values, factor)
 
 
 def _numbers(mean: str) -> tuple[float, float, float]:
@@ -155,10 +153,3 @@ def _numbers(mean: str) -> tuple[float, float, float]:
         raise CamError(f"--mean {mean!r}: one number or three, in the order of the channels")
     first, second, third = values * 3 if len(values) == 1 else values
     return first, second, third
-
-
-def _read_names(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CamError(f"cannot read the class names of {path}: {error}") from error

@@ -61,7 +61,7 @@ def run(
         import cam.explain.model  # noqa: F401
     with clock.step("network's load"):
         model = load_model(**network)
-        model.prepare(style)
+        model.warm_up(style)
     results = []
     for image, folder in result_folders(images, output).items():
         with clock.step("picture to maps"):
@@ -72,7 +72,7 @@ def run(
             from cam.matlab.matfiles import save_network
 
             result.to_mat(folder / "features.mat")
-            save_network(folder / "data_net.mat", model.engine.class_weights, model.class_names)
+            save_network(folder / "data_net.mat", model.class_weights, model.class_names)
         results.append({"image": image, "folder": str(folder), **result.to_dict()})
         if not as_json:
             _print_result(image, folder, result)

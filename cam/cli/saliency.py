@@ -60,18 +60,16 @@ def saliency(
     absolute value of its channels. For each picture a folder with what cam run writes, and with
     the boxes and grey maps that cam localize writes, these of smoothed saliency.
     """
-    from cam.explain.classes import find_class
-    from cam.explain.saliency import check_engine, explain_by_backpropagation, smoothed
+    from cam.explain.saliency import explain_by_backpropagation, smoothed
     from cam.pictures.reading import read_picture
 
     how = box_rule(*(options.pop(name) for name in ("rule", "thresholds", "fraction")))
-    model = load_model(**options)
-    check_engine(model.engine)
+    model = load_model(**options, backward=True)
     note_embedded(model)
-    index = None if class_ is None else find_class(model.class_names, class_)
+    classes = None if class_ is None else [class_]
     for image, folder in result_folders(images, output).items():
         picture = read_picture(image)
-        result = explain_by_backpropagation(model, picture, top, style, placement, index)
+        result = explain_by_backpropagation(model, picture, top, style, placement, classes)
         result.save(folder)
         located = locate(smoothed(result, smooth), picture.shape[:2], how, ranked=class_ is None)
         save_boxes(folder, picture, located)

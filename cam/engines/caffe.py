@@ -1,51 +1,58 @@
 """The `caffe` engine: BVLC Caffe through pycaffe, on the CPU or on a GPU.
 
 Caffe ends the process where it finds something wrong. Files and shapes are therefore checked by
-`cam.caffe.network` before Caffe sees them.
+`cam.caffe` before Caffe sees them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cam.caffe.formats import read_prototxt, write_prototxt
-from cam.caffe.network import Head, Network
-from cam.engines import Forward
-from cam.errors import CamError
+from cam.caffe.loaded import LoadedNetwork
+from cam.caffe.prototxt import write_prototxt
+from cam.caffe.schema import message_class
+from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch
+from cam.errors import CamError, InvalidValueError
 
-__all__ = ["PycaffeEngine", "gpu_works", "import_caffe"]
+__all__ = ["CaffeEngine", "gpu_number", "gpu_works", "import_caffe", "is_ready", "start"]
 
 
-class PycaffeEngine:
-    """Runs a network in Caffe.
+RUNS_BACKWARD = True
+
+
+def start(network: LoadedNetwork, device: str, threads: int | None) -> CaffeEngine:
+    """Start the engine; see `cam.engines.opening.ENGINES`."""
+    return CaffeEngine(network, device or None, threads)
+
+
+def is_ready(device: str) -> bool:
+    """Tell whether the engine could start."""
+    return find_spec("caffe") is not None and (not device.startswith("gpu") or gpu_works())
+
+
+class CaffeEngine:
+    """Runs a network in Caffe, one call at a time; see `cam.engines.protocol.Engine`.
 
     Parameters
     ----------
-    network : Network
-        The network; its `source` is the prototxt that Caffe reads.
-    head : Head
-        The blobs to give out.
-    caffemodel : pathlib.Path
-        The weights, which must have been checked against `network`.
+    network : cam.caffe.loaded.LoadedNetwork
+        The network.
     device : str, optional
         ``"cpu"`` or ``"gpu:N"``; a GPU where Caffe can use one if not given.
     threads : int, optional
         How many threads the BLAS library may use.
-
-    Attributes
-    ----------
-    name, device, class_weights
-        See `cam.engines.Engine`.
 
     Raises
     ------
@@ -54,96 +61,84 @@ class PycaffeEngine:
     """
 
     name = "caffe"
+    runs_backward = RUNS_BACKWARD
+    needs_blas_threads = True
 
     def __init__(
-        self,
-        network: Network,
-        head: Head,
-        caffemodel: Path,
-        device: str | None = None,
-        threads: int | None = None,
+        self, network: LoadedNetwork, device: str | None = None, threads: int | None = None
     ) -> None:
         from threadpoolctl import ThreadpoolController
 
         self._caffe = import_caffe()
-        self._gpu = _gpu_number(device)
+        self._gpu = gpu_number(device)
         self.device = "cpu" if self._gpu is None else f"gpu:{self._gpu}"
+        self.network = network
         self._threads = threads
-        self._network = network
-        self._head = head
-        self._lock = threading.Lock()
+        # Reentrant, since a forward pass is part of a backward one.
+        self._lock = threading.RLock()
         self._use_device()
-        self._net = _load_net(self._caffe, network, caffemodel)
+        self._net = _load_net(self._caffe, network)
         self._blas = ThreadpoolController()
-        self.class_weights: NDArray[np.float32] = self._net.params[head.class_layer][0].data.copy()
 
-    def prepare(self, count: int) -> None:
-        """Reshape the network for batches of `count` inputs."""
-        data = self._net.blobs[self._network.input_name]
-        if data.num != count:
-            data.reshape(count, *self._network.input_shape[1:])
-            self._net.reshape()
-
-    def forward(self, batch: NDArray[np.float32]) -> Forward:
-        """Run a batch; see `cam.engines.Engine.forward`."""
-        self._run(batch)
-        blobs = self._net.blobs
-        return Forward(
-            blobs[self._head.last_conv].data.copy(), blobs[self._head.scores].data.copy()
-        )
+    @property
+    def version(self) -> tuple[str, str]:
+        """Caffe and its version."""
+        # Built from source it is a module without a package's metadata.
+        try:
+            return self.name, metadata.version(self.name)
+        except metadata.PackageNotFoundError:
+            return self.name, str(getattr(self._caffe, "__version__", "unknown"))
 
     @property
     def batch_size(self) -> int:
-        """See `cam.engines.Engine`: a GPU needs many inputs at once, a CPU does not."""
+        """A GPU needs many inputs at once, a CPU does not."""
         return 10 if self._gpu is None else 40
 
-    in_flight = 1
+    def requests_in_flight(self, count: int) -> int:
+        """Caffe does one thing at a time."""
+        return 1
 
-    def submit(self, batch: NDArray[np.float32]) -> Callable[[], Forward]:
-        """Run a batch; see `cam.engines.Engine.submit`. Caffe is done when this returns."""
+    def warm_up(self, count: int) -> None:
+        """Reshape the network for batches of `count` inputs."""
         with self._lock:
-            forward = self.forward(batch)
-        return lambda: forward
+            data = self._net.blobs[self.network.network.input_name]
+            if data.num != count:
+                data.reshape(count, *self.network.network.input_shape[1:])
+                self._net.reshape()
 
-    def input_gradient(
-        self, batch: NDArray[np.float32], classes: NDArray[np.intp]
-    ) -> NDArray[np.float32]:
-        """Return the gradient of one class's score with respect to each input number.
+    def forward(self, batch: Array) -> NetworkOutput:
+        """Run a batch."""
+        inputs = checked_batch(self.network, batch)
+        head = self.network.head
+        with self._lock:
+            self._use_device()
+            self.warm_up(len(inputs))
+            blobs = self._net.blobs
+            blobs[self.network.network.input_name].data[...] = inputs
+            with self._blas.limit(limits=self._threads, user_api="blas"):
+                self._net.forward()
+            return NetworkOutput(blobs[head.last_conv].data.copy(), blobs[head.scores].data.copy())
 
-        Parameters
-        ----------
-        batch : numpy.ndarray
-            float32 (N, 3, H, W), as for `forward`.
-        classes : numpy.ndarray
-            int (N,): the class of each input. Its score is the class layer's output, before the
-            softmax.
+    def submit(self, batch: Array) -> Callable[[], NetworkOutput]:
+        """Run a batch; Caffe is done when this returns."""
+        output = self.forward(batch)
+        return lambda: output
 
-        Returns
-        -------
-        numpy.ndarray
-            float32 (N, 3, H, W).
-        """
-        self._run(batch)
-        top = self._network.layer(self._head.class_layer).tops[0]
-        score_gradient = self._net.blobs[top].diff
-        score_gradient[...] = 0
-        score_gradient[np.arange(len(batch)), classes] = 1
-        self._net.backward(start=self._head.class_layer)
-        gradient: NDArray[np.float32] = self._net.blobs[self._network.input_name].diff.copy()
-        return gradient
-
-    def _run(self, batch: NDArray[np.float32]) -> None:
-        expected = self._network.input_shape[1:]
-        if batch.ndim != 4 or batch.shape[1:] != expected or not len(batch):
-            raise CamError(
-                f"a batch of shape {batch.shape} for a network that takes (N, "
-                f"{', '.join(map(str, expected))})"
-            )
-        self._use_device()
-        self.prepare(len(batch))
-        self._net.blobs[self._network.input_name].data[...] = batch
-        with self._blas.limit(limits=self._threads, user_api="blas"):
-            self._net.forward()
+    def input_gradients(self, batch: Array, choose: ChooseClasses) -> tuple[NetworkOutput, Array]:
+        """Run a batch forward once, and backward once for each class."""
+        class_layer = self.network.head.class_layer
+        with self._lock:
+            output = self.forward(batch)
+            classes = choose(output)
+            scores = self._net.blobs[self.network.network.layer(class_layer).tops[0]]
+            inputs = self._net.blobs[self.network.network.input_name]
+            gradients = np.empty((len(batch), len(classes), *batch.shape[1:]), np.float32)
+            for k, index in enumerate(classes):
+                scores.diff[...] = 0
+                scores.diff[:, index] = 1
+                self._net.backward(start=class_layer)
+                gradients[:, k] = inputs.diff
+        return output, gradients
 
     def _use_device(self) -> None:
         # Caffe keeps the device for each thread, so it is said before each use.
@@ -176,7 +171,8 @@ def import_caffe() -> Any:
 def gpu_works(number: int = 0) -> bool:
     """Tell whether Caffe can use a GPU.
 
-    Caffe ends the process if it cannot, so another process tries.
+    Caffe ends the process if it cannot, so another process tries. That one takes no module from the
+    working folder or from ``PYTHONPATH``, but the pycaffe that this process would import.
 
     Parameters
     ----------
@@ -188,34 +184,65 @@ def gpu_works(number: int = 0) -> bool:
     bool
         True if Caffe was built with CUDA and the GPU answers.
     """
-    if not Path("/proc/driver/nvidia").exists():
+    found = find_spec("caffe")
+    if found is None or found.origin is None or not _has_cuda_driver():
         return False
-    attempt = f"import caffe; caffe.set_device({number}); caffe.set_mode_gpu()"
+    attempt = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import caffe; "
+        f"caffe.set_device({number}); caffe.set_mode_gpu()"
+    )
     environment = {**os.environ, "GLOG_minloglevel": "3"}
     finished = subprocess.run(
-        [sys.executable, "-c", attempt], env=environment, capture_output=True, check=False
+        [sys.executable, "-I", "-c", attempt, str(Path(found.origin).parents[1])],
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     return finished.returncode == 0
 
 
-def _gpu_number(device: str | None) -> int | None:
+def _has_cuda_driver() -> bool:
+    """Tell whether NVIDIA's driver is installed, also under WSL2 and on Jetson boards."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def gpu_number(device: str | None) -> int | None:
+    """Return which GPU a device's name means, or None for the CPU.
+
+    Parameters
+    ----------
+    device : str or None
+        ``"cpu"`` or ``"gpu:N"``; a GPU where Caffe can use one if None.
+
+    Raises
+    ------
+    CamError
+        If there is no such device, or Caffe cannot use it.
+    """
     if device is None:
         return 0 if gpu_works() else None
     name, _, number = device.lower().partition(":")
     if name == "cpu" and not number:
         return None
     if name != "gpu" or not (number or "0").isdecimal():
-        raise CamError(f"no device {device!r} for the caffe engine; there are cpu and gpu:N")
+        raise InvalidValueError(
+            f"no device {device!r} for the caffe engine; there are cpu and gpu:N"
+        )
     if not gpu_works(int(number or 0)):
         raise CamError(f"Caffe cannot use {device}: it was built without CUDA, or no GPU answers")
     return int(number or 0)
 
 
-def _load_net(caffe: Any, network: Network, caffemodel: Path) -> Any:
-    message = read_prototxt(network.source)
+def _load_net(caffe: Any, network: LoadedNetwork) -> Any:
+    message = message_class("NetParameter")()
+    message.CopyFrom(network.network.message)
     # Without it Caffe stops the gradient at the first layer that has weights.
     message.force_backward = True
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, network.weights_file() as weights:
         prototxt = Path(folder) / "deploy.prototxt"
         write_prototxt(prototxt, message)
-        return caffe.Net(str(prototxt), caffe.TEST, weights=str(caffemodel))
+        return caffe.Net(str(prototxt), caffe.TEST, weights=str(weights))

@@ -1,9 +1,10 @@
 """Compiled networks kept on disk, so that a second start does not compile again.
 
-A file holds the SHA-256 of its content and the content, OpenVINO's export of a compiled network.
-Its name is a digest of everything that the result depends on: the network, the weights, the
+A file holds OpenVINO's export of a compiled network behind a SHA-256 of that and of the file's own
+name, which is a digest of everything that the result depends on: the network, the weights, the
 engine's version and options, the processor. Files are written under another name and renamed, so
-that concurrent starts never see half of one; a damaged one is made again.
+that concurrent starts never see half of one; a damaged one is made again. A compiled network is
+code: a folder or file that anyone but the user could have written is not used.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +72,13 @@ def compile_cached(
         **key,
         "options": {name: str(value) for name, value in options.items()},
         "openvino": openvino.get_version(),
-        "writer": sha256_of(Path(__file__).with_name("onnx_graph.py")),
+        "writer": _writer_digest(),
         "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
     }
     name = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
     path = folder / f"{name}.blob"
-    content = _read(path)
+    content = _read(path) if _is_the_users_alone(folder) else None
     if content is not None:
         try:
             return core.import_model(content, "CPU", dict(options))
@@ -83,6 +86,8 @@ def compile_cached(
             # Its bytes are as they were written, and this runtime does not take them all the same.
             pass
     compiled = core.compile_model(build(), "CPU", dict(options))
+    if folder.exists() and not _is_the_users_alone(folder):
+        return compiled
     # A full or read-only disk costs the next start's speed and nothing else.
     with suppress(OSError, CamError):
         exported = compiled.export_model()
@@ -91,20 +96,47 @@ def compile_cached(
     return compiled
 
 
+@lru_cache(maxsize=1)
+def _writer_digest() -> str:
+    """Return a digest of the code that makes the graph: the writer and all of `cam.caffe`."""
+    package = Path(__file__).parents[1]
+    sources = [Path(__file__).with_name("onnx_graph.py"), *sorted(package.glob("caffe/*.p*"))]
+    return hashlib.sha256("".join(map(sha256_of, sources)).encode()).hexdigest()
+
+
+def _is_the_users_alone(path: Path) -> bool:
+    """Tell whether a folder or file belongs to the user, and no one else may write to it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _digest(path: Path, content: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(path.name.encode())
+    digest.update(content)
+    return digest.digest()
+
+
 def _read(path: Path) -> bytes | None:
     try:
+        if not _is_the_users_alone(path):
+            return None
         data = path.read_bytes()
         os.utime(path)
     except OSError:
         return None
     digest, content = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
-    return content if hashlib.sha256(content).digest() == digest else None
+    return content if _digest(path, content) == digest else None
 
 
 def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(hashlib.sha256(content).digest())
+        file.write(_digest(path, content))
         file.write(content)
+    path.chmod(0o600)
     _remove_oldest(path.parent)
 
 

@@ -16,9 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from cam.caffe.formats import Blobs
+from cam.caffe.caffemodel import Blobs
 from cam.caffe.layers import Layer, Shape, concat_axis, convolution_geometry, pooling_geometry
-from cam.caffe.network import Head, Network
+from cam.caffe.network import Network
 from cam.errors import CamError
 
 __all__ = ["to_onnx"]
@@ -28,8 +28,10 @@ OPSET = 13
 IR_VERSION = 8
 
 
-def to_onnx(network: Network, weights: Mapping[str, Blobs], head: Head) -> onnx.ModelProto:
-    """Write a network as an ONNX model with two outputs.
+def to_onnx(
+    network: Network, weights: Mapping[str, Blobs], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """Write a network as an ONNX model.
 
     Parameters
     ----------
@@ -37,15 +39,14 @@ def to_onnx(network: Network, weights: Mapping[str, Blobs], head: Head) -> onnx.
         The network.
     weights : mapping of str to tuple of numpy.ndarray
         Each layer's weights, in the shapes that `network` asks for.
-    head : Head
+    outputs : sequence of str
         Which blobs to give out.
 
     Returns
     -------
     onnx.ModelProto
         A float32 model. Its input has the name of the network's input and any batch size; its
-        outputs are the last conv's activations (N, K, h, w), after an in-place activation, and
-        the class probabilities (N, C), named like their blobs.
+        outputs are the blobs' final values, after in-place layers, named like the blobs.
 
     Raises
     ------
@@ -60,13 +61,13 @@ def to_onnx(network: Network, weights: Mapping[str, Blobs], head: Head) -> onnx.
             _WRITERS[layer.type](graph, layer, inputs, bottoms, weights.get(layer.name, ()))
         except _UnsupportedError as error:
             raise CamError(f"{network.source}: {layer}: {error}") from error
-    outputs = [graph.output(head.last_conv), graph.output(head.scores)]
+    described = [graph.output(blob) for blob in outputs]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name or "network",
             [_value_info(network.input_name, network.input_shape)],
-            outputs,
+            described,
             graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -119,7 +120,7 @@ class _Graph:
             name = layer.name
             # ONNX tensors are written once: all but the last writer of an in-place blob get
             # another name, so that the blob's own name stands for its final value.
-            is_last = self.last_writers[blob] is layer
+            is_last = self.last_writers[blob] is layer and blob != self.network.input_name
             output = blob if is_last else self._unique(f"{blob}:{layer.name}")
             self.tensors[blob] = output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
@@ -141,10 +142,11 @@ class _Graph:
         return name
 
     def output(self, blob: str) -> onnx.ValueInfoProto:
-        """Return a graph output with the blob's name."""
-        if self.tensors[blob] != blob:
-            self.nodes.append(helper.make_node("Identity", [self.tensors[blob]], [blob]))
-        return _value_info(blob, self.shapes[blob])
+        """Return a graph output with the blob's name, or nearly so for the network's input."""
+        name = self._unique(blob) if blob == self.network.input_name else blob
+        if self.tensors[blob] != name:
+            self.nodes.append(helper.make_node("Identity", [self.tensors[blob]], [name]))
+        return _value_info(name, self.shapes[blob])
 
 
 def _onnx_pads(begin: Sequence[int], end: Sequence[int]) -> list[int]:

@@ -4,190 +4,195 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cam.caffe.formats import Blobs
-from cam.caffe.network import Head, Network
-from cam.engines import Forward
+from cam.caffe.loaded import LoadedNetwork
 from cam.engines.compiled import compile_cached
-from cam.errors import CamError
+from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch, forward_only
+from cam.errors import InvalidValueError
 
-__all__ = ["OpenVinoEngine"]
+__all__ = ["OpenVinoEngine", "is_ready", "start"]
+
+
+RUNS_BACKWARD = False
+
+
+def start(network: LoadedNetwork, device: str, threads: int | None) -> OpenVinoEngine:
+    """Start the engine; see `cam.engines.opening.ENGINES`."""
+    if device not in ("", "cpu"):
+        raise InvalidValueError(f"the openvino engine runs on the CPU, not on {device!r}")
+    return OpenVinoEngine(network, threads)
+
+
+def is_ready(device: str) -> bool:
+    """Tell whether the engine could start."""
+    return device in ("", "cpu") and find_spec("openvino") is not None
 
 
 class OpenVinoEngine:
-    """Runs a network on the CPU in float32.
+    """Runs a network on the CPU in float32; see `cam.engines.protocol.Engine`.
+
+    A network is compiled once for each batch size and kind of call. The compiled network is kept
+    on disk for the next start, see `cam.engines.compiled`.
 
     Parameters
     ----------
-    network : Network
+    network : cam.caffe.loaded.LoadedNetwork
         The network.
-    weights : mapping of str to tuple of numpy.ndarray
-        Each layer's weights, as `cam.caffe.network.load_weights` gives them.
-    head : Head
-        The blobs to give out.
     threads : int, optional
         How many threads a forward pass may use; OpenVINO's choice if not given.
-    weights_digest : str, optional
-        The SHA-256 of the file that the weights come from. With it the compiled network is kept on
-        disk for the next start, see `cam.engines.compiled`.
-
-    Attributes
-    ----------
-    name, device, class_weights
-        See `cam.engines.Engine`.
     """
 
     name = "openvino"
     device = "CPU"
+    batch_size = 1
+    """Requests side by side do more than one request with many inputs."""
+    runs_backward = RUNS_BACKWARD
+    needs_blas_threads = False
 
-    def __init__(
-        self,
-        network: Network,
-        weights: Mapping[str, Blobs],
-        head: Head,
-        threads: int | None = None,
-        weights_digest: str | None = None,
-    ) -> None:
+    def __init__(self, network: LoadedNetwork, threads: int | None = None) -> None:
         import openvino
 
-        self._network, self._weights, self._head = network, weights, head
-        self._weights_digest = weights_digest
-        self.class_weights: NDArray[np.float32] = np.asarray(weights[head.class_layer][0])
-        self._input_shape = network.input_shape[1:]
-        self._output_shapes = [
-            network.blob_shapes[blob][1:] for blob in (head.last_conv, head.scores)
-        ]
+        self.network = network
         self._core = openvino.Core()
         # The CPU plugin would take bfloat16 by itself where the processor has it.
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._requests: dict[int, Any] = {}
-        self._streaming: dict[int, _StreamingNetwork] = {}
+        self._compiled: dict[tuple[int, str], _CompiledNetwork] = {}
         self._lock = threading.Lock()
 
-    def prepare(self, count: int) -> None:
-        """Compile the network for batches of `count` inputs."""
-        self._request(count)
-
-    def forward(self, batch: NDArray[np.float32]) -> Forward:
-        """Run a batch; see `cam.engines.Engine.forward`.
-
-        The network is compiled once for each batch size.
-        """
-        inputs = self._checked(batch)
-        request = self._request(len(inputs))
-        forward = self._bind(request, inputs)
-        request.infer()
-        return forward
-
-    batch_size = 1
-    """See `cam.engines.Engine`: requests side by side do more than one request with many inputs."""
-
     @property
-    def in_flight(self) -> int:
-        """See `cam.engines.Engine`: as many again wait, so that no stream ever does."""
-        return 2 * max((network.streams for network in self._streaming.values()), default=1)
+    def version(self) -> tuple[str, str]:
+        """OpenVINO and its version."""
+        return self.name, metadata.version("openvino")
 
-    def submit(self, batch: NDArray[np.float32]) -> Callable[[], Forward]:
-        """Begin to run a batch; see `cam.engines.Engine.submit`.
+    def warm_up(self, count: int) -> None:
+        """Compile the network for batches of `count` inputs."""
+        self._network_for(count, "LATENCY")
 
-        The network is compiled once more for each batch size, as several streams side by side.
-        """
-        inputs = self._checked(batch)
-        network = self._streaming_network(len(inputs))
-        request = network.idle_request()
+    def forward(self, batch: Array) -> NetworkOutput:
+        """Run a batch."""
+        inputs = checked_batch(self.network, batch)
+        with self._network_for(len(inputs), "LATENCY").request() as request:
+            output = self._bind(request, inputs)
+            request.infer()
+        return output
+
+    def requests_in_flight(self, count: int) -> int:
+        """As many again as there are streams wait, so that no stream ever does."""
+        return 2 * self._network_for(count, "THROUGHPUT").streams
+
+    def submit(self, batch: Array) -> Callable[[], NetworkOutput]:
+        """Begin to run a batch, as one of several streams side by side."""
+        inputs = checked_batch(self.network, batch)
+        network = self._network_for(len(inputs), "THROUGHPUT")
+        request = network.take()
         running = _Running(request, inputs, self._bind(request, inputs), network)
         request.start_async()
         return running.result
 
-    def _checked(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        if batch.ndim != 4 or batch.shape[1:] != self._input_shape or not len(batch):
-            raise CamError(
-                f"a batch of shape {batch.shape} for a network that takes (N, "
-                f"{', '.join(map(str, self._input_shape))})"
-            )
-        return np.ascontiguousarray(batch, np.float32)
+    def input_gradients(self, batch: Array, choose: ChooseClasses) -> tuple[NetworkOutput, Array]:
+        """Refuse: OpenVINO runs networks forward only."""
+        raise forward_only(self.name)
 
-    def _bind(self, request: Any, inputs: NDArray[np.float32]) -> Forward:
+    def _bind(self, request: Any, inputs: Array) -> NetworkOutput:
         """Let a request read its input where it is, and write into arrays that the caller keeps."""
         import openvino
 
-        outputs = [np.empty((len(inputs), *shape), np.float32) for shape in self._output_shapes]
+        head, shapes = self.network.head, self.network.network.blob_shapes
+        outputs = [
+            np.empty((len(inputs), *shapes[blob][1:]), np.float32)
+            for blob in (head.last_conv, head.scores)
+        ]
         for index, output in enumerate(outputs):
             request.set_output_tensor(index, openvino.Tensor(output, shared_memory=True))
         request.set_input_tensor(openvino.Tensor(inputs, shared_memory=True))
-        return Forward(*outputs)
+        return NetworkOutput(*outputs)
 
-    def _request(self, count: int) -> Any:
+    def _network_for(self, count: int, hint: str) -> _CompiledNetwork:
         with self._lock:
-            if count not in self._requests:
-                self._requests[count] = self._compile(count, "LATENCY").create_infer_request()
-            return self._requests[count]
-
-    def _streaming_network(self, count: int) -> _StreamingNetwork:
-        with self._lock:
-            if count not in self._streaming:
-                self._streaming[count] = _StreamingNetwork(self._compile(count, "THROUGHPUT"))
-            return self._streaming[count]
+            if (count, hint) not in self._compiled:
+                self._compiled[count, hint] = _CompiledNetwork(self._compile(count, hint))
+            return self._compiled[count, hint]
 
     def _compile(self, count: int, hint: str) -> Any:
         options = {**self._options, "PERFORMANCE_HINT": hint}
-        if self._weights_digest is None:
+        if not self.network.weights_sha256:
             return self._core.compile_model(self._model(count), "CPU", options)
+        head = self.network.head
         key = {
-            "network": self._network.digest,
-            "weights": self._weights_digest,
-            "outputs": [self._head.last_conv, self._head.scores],
+            "network": self.network.network.digest,
+            "weights": self.network.weights_sha256,
+            "outputs": [head.last_conv, head.scores],
             "batch": count,
         }
         return compile_cached(self._core, options, key, partial(self._model, count))
 
     def _model(self, count: int) -> Any:
         model = self._core.read_model(self._onnx, b"")
-        model.reshape([count, *self._input_shape])
+        model.reshape([count, *self.network.network.input_shape[1:]])
         return model
 
     @cached_property
     def _onnx(self) -> bytes:
         from cam.engines.onnx_graph import to_onnx
 
-        serialized: bytes = to_onnx(self._network, self._weights, self._head).SerializeToString()
+        head = self.network.head
+        outputs = (head.last_conv, head.scores)
+        model = to_onnx(self.network.network, self.network.weights, outputs)
+        serialized: bytes = model.SerializeToString()
         return serialized
 
 
-class _StreamingNetwork:
-    """A network compiled to run several requests side by side, and those that are idle."""
+class _CompiledNetwork:
+    """A compiled network and its requests, each for one caller at a time."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
         self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self.idle: deque[Any] = deque()
+        self._idle: deque[Any] = deque()
+        # Further callers would only wait inside OpenVINO, with memory of their own.
+        self._places = threading.BoundedSemaphore(2 * self.streams)
 
-    def idle_request(self) -> Any:
+    @contextmanager
+    def request(self) -> Iterator[Any]:
+        """Give an idle request; wait for one if too many are at work."""
+        with self._places:
+            request = self.take()
+            try:
+                yield request
+            finally:
+                self.give_back(request)
+
+    def take(self) -> Any:
         try:
-            return self.idle.pop()
+            return self._idle.pop()
         except IndexError:
             return self._compiled.create_infer_request()
 
+    def give_back(self, request: Any) -> None:
+        self._idle.append(request)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class _Running:
     """A request under way, with the arrays that it reads and writes."""
 
     request: Any
-    inputs: NDArray[np.float32]
-    forward: Forward
-    network: _StreamingNetwork
+    inputs: Array
+    output: NetworkOutput
+    network: _CompiledNetwork
 
-    def result(self) -> Forward:
+    def result(self) -> NetworkOutput:
         self.request.wait()
-        self.network.idle.append(self.request)
-        return self.forward
+        self.network.give_back(self.request)
+        return self.output

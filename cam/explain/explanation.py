@@ -2,64 +2,90 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.engines import Forward
-from cam.explain.styles import Style
-from cam.files import atomic_path
+from cam.engines import NetworkOutput
+from cam.errors import CamError, InvalidValueError
+from cam.explain.styles import PLACEMENTS, Style, get_style
+from cam.files import (
+    MAX_BYTES,
+    PathLike,
+    atomic_path,
+    file_name,
+    open_regular,
+    read_json,
+    write_json,
+)
+from cam.localization.boxes import Box, BoxRule, picture_heatmap
+from cam.maps.activation_maps import return_cam_map
 from cam.maps.colors import caption, montage
+from cam.matlab.matfiles import save_features
 from cam.pictures.reading import Picture, write_picture
 
-__all__ = ["Explanation"]
+__all__ = ["ClassLayer", "Explanation"]
 
 
-@dataclass(frozen=True)
+class ClassLayer(NamedTuple):
+    """The weights of the class layer, float32 (C, K), and the names of all classes."""
+
+    weights: NDArray[np.float32]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the network saw in one picture: its top classes and where the evidence for each lies.
+    """What the network saw in one picture: classes, and where the evidence for each lies.
 
-    T is the number of top classes, C the number of all classes.
+    T is the number of classes explained, C the number of all classes.
 
     Attributes
     ----------
     frame : numpy.ndarray
         uint8 (256, 256, 3) BGR: the resized picture, on which heat maps and overlays lie.
+    picture_size : tuple of int
+        Rows and columns of the picture itself.
     scores : numpy.ndarray
         float32 (C,): probabilities of all classes, the mean over the crops.
     indices : numpy.ndarray
-        int (T,): the top classes, best first, counted from 0.
+        int (T,): the classes explained, counted from 0; the top classes best first.
     names : tuple of str
         Their names.
     maps : numpy.ndarray
-        float32 (crops, T, h, w): the raw class activation maps of each crop.
-    forward : cam.engines.Forward
-        What the network gave: last conv activations (crops, K, h, w), scores (crops, C).
-    crop : int
+        float32 (crops, T, h, w): the raw maps of each crop.
+    crop_size : int
         Rows and columns of a crop.
     style : cam.explain.styles.Style
         How crops, maps and colours are made.
     record : dict
         Model, preprocessing, engine, device, style and version, for the record.
+    output : cam.engines.NetworkOutput or None
+        What the network gave: last conv activations (crops, K, h, w), scores (crops, C); None in
+        an explanation that was loaded from files.
+    class_layer : ClassLayer or None
+        The class layer, from which the maps of other classes follow; None if they do not.
     """
 
     frame: Picture
+    picture_size: tuple[int, int]
     scores: NDArray[np.float32]
     indices: NDArray[np.intp]
     names: tuple[str, ...]
     maps: NDArray[np.float32]
-    forward: Forward
-    crop: int
+    crop_size: int
     style: Style
     record: Mapping[str, Any] = field(default_factory=dict)
+    output: NetworkOutput | None = None
+    class_layer: ClassLayer | None = None
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -69,7 +95,7 @@ class Explanation:
     @cached_property
     def merged(self) -> NDArray[Any]:
         """Maps of the whole picture before they are normalised, (T, 256, 256)."""
-        return self.style.merge(self.maps, self.crop)
+        return self.style.merge(self.maps, self.crop_size)
 
     @cached_property
     def heat_maps(self) -> NDArray[np.float64]:
@@ -79,7 +105,7 @@ class Explanation:
     @cached_property
     def levels(self) -> NDArray[np.uint8]:
         """Which of the 256 colours each pixel of the heat maps gets, uint8 (T, 256, 256)."""
-        return self.style.levels_of_maps(self.maps, self.crop)
+        return self.style.levels_of_maps(self.maps, self.crop_size)
 
     @cached_property
     def _overlays(self) -> NDArray[np.uint8]:
@@ -89,7 +115,7 @@ class Explanation:
 
     def _heat_map(self, k: int) -> NDArray[np.float64]:
         # One class at a time, and not kept: the numbers at work then stay in the cache.
-        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop)
+        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
         return self.style.normalize(merged)
 
     def heat_picture(self, k: int) -> Picture:
@@ -142,6 +168,88 @@ class Explanation:
             ]
         return montage(pictures)
 
+    def of_class(self, index: int) -> Explanation:
+        """Return the explanation of one class, whether or not it is among those explained.
+
+        Parameters
+        ----------
+        index : int
+            The class, from 0.
+
+        Returns
+        -------
+        Explanation
+            Of this class only. The network does not run again.
+
+        Raises
+        ------
+        CamError
+            If there is no such class, or its map does not follow from what is here.
+        """
+        return self.of_classes([index])
+
+    def of_classes(self, indices: Sequence[int]) -> Explanation:
+        """Return the explanation of some classes, in their order; see `of_class`."""
+        for index in indices:
+            if not 0 <= index < len(self.scores):
+                raise InvalidValueError(f"no class {index}; there are {len(self.scores)}, from 0")
+        chosen = np.array(indices, np.intp)
+        if np.isin(chosen, self.indices).all():
+            ranks = [int(np.flatnonzero(self.indices == index)[0]) for index in indices]
+            names = tuple(self.names[rank] for rank in ranks)
+            return replace(self, indices=chosen, names=names, maps=self.maps[:, ranks])
+        if self.output is None or self.class_layer is None:
+            raise CamError(
+                f"there are maps of the classes {', '.join(map(str, self.indices))} only; explain "
+                "the picture again to have others"
+            )
+        weights, all_names = self.class_layer
+        return replace(
+            self,
+            indices=chosen,
+            names=tuple(all_names[index] for index in indices),
+            maps=return_cam_map(self.output.activations, weights[chosen]),
+        )
+
+    def picture_heat_map(self, k: int, size: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Return the grey heat map of the class of rank `k` at the picture's own size.
+
+        Parameters
+        ----------
+        k : int
+            Rank of the class, 0 being the best.
+        size : pair of int, optional
+            Rows and columns; the picture's own if not given.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (rows, columns), as of `cam.localization.picture_heatmap`.
+        """
+        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
+        return picture_heatmap(merged, self.picture_size if size is None else size)
+
+    def boxes(
+        self, k: int, rule: BoxRule | None = None, size: Sequence[int] | None = None
+    ) -> list[Box]:
+        """Return the boxes of the class of rank `k`, largest first.
+
+        Parameters
+        ----------
+        k : int
+            Rank of the class, 0 being the best.
+        rule : cam.localization.BoxRule, optional
+            How they are found; the original's rule if not given.
+        size : pair of int, optional
+            Rows and columns of the picture that they are for; the picture's own if not given.
+
+        Returns
+        -------
+        list of cam.localization.Box
+            Boxes in the picture's pixels.
+        """
+        return (rule or BoxRule()).boxes(self.picture_heat_map(k, size))
+
     def to_dict(self) -> dict[str, Any]:
         """Return classes, probabilities and the record, ready for JSON."""
         top = [
@@ -152,8 +260,8 @@ class Explanation:
         ]
         return {"top": top, "index_base": 0, "record": dict(self.record)}
 
-    def to_npz(self, path: str | os.PathLike[str]) -> None:
-        """Write indices, names, probabilities, scores, maps and heat maps as a NumPy archive.
+    def to_npz(self, path: PathLike) -> None:
+        """Write classes, scores, maps, heat maps and the frame as a NumPy archive.
 
         Parameters
         ----------
@@ -169,9 +277,12 @@ class Explanation:
                 scores=self.scores,
                 maps=self.maps,
                 heat_maps=self.heat_maps.astype(np.float32),
+                frame=self.frame,
+                picture_size=self.picture_size,
+                crop_size=self.crop_size,
             )
 
-    def to_mat(self, path: str | os.PathLike[str]) -> None:
+    def to_mat(self, path: PathLike) -> None:
         """Write activations and scores as the original's pre-extracted features.
 
         Parameters
@@ -180,11 +291,11 @@ class Explanation:
             The ``.mat`` file to write, with ``activation_lastconv`` (w, h, K, crops) and
             ``scores`` (C, crops), which the original's `demo.m` loads with ``online = 0``.
         """
-        from cam.matlab.matfiles import save_features
+        if self.output is None:
+            raise CamError("the activations are not here; explain the picture again to write them")
+        save_features(path, self.output.activations, self.output.scores)
 
-        save_features(path, self.forward.activations, self.forward.scores)
-
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+    def save(self, folder: PathLike) -> list[Path]:
         """Write the montage, each class's heat map and overlay, the arrays and a summary.
 
         Files of an earlier result in the folder are replaced or removed; other files stay.
@@ -203,8 +314,8 @@ class Explanation:
         """
         target = Path(folder)
         pictures = {"montage.png": self.montage(captions=True)}
-        if self.style.name == "matlab":
-            pictures["result.jpg"] = self.montage()
+        if self.style.composite_name:
+            pictures[self.style.composite_name] = self.montage()
         for k, name in enumerate(self.names):
             stem = f"top{k + 1}_{_file_name(name)}"
             pictures[f"{stem}_heat.png"] = self.heat_picture(k)
@@ -212,11 +323,53 @@ class Explanation:
         _remove_earlier(target, keep={*pictures})
         for name, picture in pictures.items():
             write_picture(target / name, picture)
-        self.to_npz(target / "maps.npz")
-        with atomic_path(target / "result.json") as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        return [target / name for name in (*pictures, "maps.npz", "result.json")]
+        self.to_npz(target / MAPS_FILE)
+        write_json(target / RESULT_FILE, self.to_dict())
+        return [target / name for name in (*pictures, MAPS_FILE, RESULT_FILE)]
 
+    @classmethod
+    def load(cls, folder: PathLike) -> Explanation:
+        """Return what `save` wrote, but for the activations.
+
+        Parameters
+        ----------
+        folder : path-like
+            The folder.
+
+        Returns
+        -------
+        Explanation
+            With the same classes, maps and pictures.
+
+        Raises
+        ------
+        CamError
+            If the folder is not a result, or is damaged.
+        """
+        target = Path(folder)
+        summary = read_json(target / RESULT_FILE, "the result")
+        arrays = _read_arrays(target / MAPS_FILE)
+        try:
+            record = summary["record"]
+            rows, columns = (int(number) for number in arrays["picture_size"])
+            return cls(
+                frame=arrays["frame"],
+                picture_size=(rows, columns),
+                scores=arrays["scores"],
+                indices=arrays["indices"],
+                names=tuple(arrays["names"].tolist()),
+                maps=arrays["maps"],
+                crop_size=int(arrays["crop_size"]),
+                style=get_style(record["style"], record.get("placement", PLACEMENTS[0])),
+                record=record,
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            if isinstance(error, CamError):
+                raise
+            raise CamError(f"{target} is not a whole result of cam run: {error}") from error
+
+
+MAPS_FILE, RESULT_FILE = "maps.npz", "result.json"
 
 _WRITTEN = re.compile(
     r"top\d+_.*_(heat|overlay)\.png|montage\.png|result\.(jpg|json)|maps\.npz"
@@ -225,6 +378,15 @@ _WRITTEN = re.compile(
 """The names of the files that are written for one picture, by `save` and by `cam run`."""
 
 LONGEST_NAME = 80
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with open_regular(path, "the maps", MAX_BYTES) as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise CamError(f"{path}: not the maps of a result, or damaged: {error}") from error
 
 
 def _remove_earlier(folder: Path, keep: set[str]) -> None:
@@ -240,4 +402,4 @@ def _first_synonym(name: str) -> str:
 
 
 def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", _first_synonym(name)).strip("_")[:LONGEST_NAME]
+    return file_name(re.sub(r"[^\w.-]+", "_", _first_synonym(name)).strip("_")[:LONGEST_NAME])

@@ -7,75 +7,101 @@ engine together; `CamModel.explain` runs the pipeline.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from cam import __version__, zoo
-from cam.caffe.network import find_head, load_network, load_weights
-from cam.engines import Engine, Forward, open_engine
-from cam.errors import CamError
-from cam.explain.explanation import Explanation
-from cam.explain.styles import Prepared, Style, get_style
-from cam.files import sha256_of
+from cam.caffe.loaded import LoadedNetwork
+from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
+from cam.engines import Engine, NetworkOutput, open_engine
+from cam.errors import CamError, InvalidValueError
+from cam.explain.explanation import ClassLayer, Explanation
+from cam.explain.styles import NetworkInput, Style, get_style
+from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
-from cam.zoo.download import check_recorded
 
-__all__ = ["CamModel", "load", "load_files"]
+__all__ = ["CamModel", "ClassChoice", "load", "load_files"]
+
+ClassChoice = int | str
+"""A class by its index from 0, or by its name, WordNet id or a part of its name."""
 
 
 class CamModel:
-    """A network with its engine, ready to explain pictures.
+    """A network with its engine, ready to explain pictures from any number of threads.
 
-    Attributes
+    Parameters
     ----------
-    name : str
-        The model's name, or its prototxt's.
+    network : cam.caffe.loaded.LoadedNetwork
+        The network.
     engine : cam.engines.Engine
         What runs it.
-    crop : int
-        Rows and columns of the network's input.
-    preprocessing : cam.zoo.table.Preprocessing
-        How pixels become input.
-    class_names : tuple of str
-        The names of the classes, in the network's order.
-    record : dict
-        Files, hashes, preprocessing, engine and version, for the record.
     """
 
-    def __init__(
-        self,
-        name: str,
-        engine: Engine,
-        crop: int,
-        preprocessing: zoo.Preprocessing,
-        class_names: Sequence[str],
-        record: Mapping[str, Any],
-    ) -> None:
-        self.name = name
+    def __init__(self, network: LoadedNetwork, engine: Engine) -> None:
+        self.network = network
         self.engine = engine
-        self.crop = crop
-        self.preprocessing = preprocessing
-        self.class_names = tuple(class_names)
-        self.record = record
 
-    def prepare(self, style: str = "pycaffe") -> None:
-        """Do once what the first picture in a style would otherwise wait for."""
-        self.engine.prepare(get_style(style).crops)
+    @property
+    def name(self) -> str:
+        """The model's name, or its prototxt's."""
+        return self.network.name
+
+    @property
+    def crop_size(self) -> int:
+        """Rows and columns of the network's input."""
+        return self.network.crop_size
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become input."""
+        return self.network.preprocessing
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the network's order."""
+        return self.network.class_names
+
+    @property
+    def class_weights(self) -> NDArray[np.float32]:
+        """The weights of the class layer, float32 (C, K)."""
+        return self.network.class_weights
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Files, digests, preprocessing, engine and version, for the record."""
+        return {
+            **self.network.record,
+            "engine": self.engine.name,
+            "device": self.engine.device,
+            "preprocessing": asdict(self.preprocessing),
+            "version": __version__,
+        }
+
+    def warm_up(self, style: str | Style = "pycaffe") -> None:
+        """Make the engine ready for a style, so that the first picture is as fast as the next."""
+        self.engine.warm_up(get_style(style).crops)
+
+    def class_index(self, wanted: ClassChoice) -> int:
+        """Return the index of a class, from 0, by its index or name; see `cam.zoo.find_class`."""
+        return zoo.find_class(self.class_names, str(wanted))
 
     def explain(
         self,
         image: PictureSource,
         top: int = 5,
-        style: str = "pycaffe",
+        style: str | Style = "pycaffe",
         placement: str = "stretch",
+        classes: Sequence[ClassChoice] | None = None,
     ) -> Explanation:
-        """Return the class activation maps of one picture's top classes.
+        """Return the class activation maps of one picture's top classes, or of named ones.
 
         Parameters
         ----------
@@ -83,11 +109,14 @@ class CamModel:
             The picture; see `cam.pictures.reading.read_picture`. Arrays are BGR, as OpenCV's.
         top : int, optional
             How many classes.
-        style : {"pycaffe", "matlab"}, optional
+        style : {"pycaffe", "matlab"} or cam.explain.styles.Style, optional
             One center crop as the pycaffe port, or ten crops as the original.
         placement : {"stretch", "crop"}, optional
             For the pycaffe style: the map over the whole picture as the port lays it, or on the
             center crop where it belongs.
+        classes : sequence of int or str, optional
+            The classes to explain, in this order, in place of the top ones: indices from 0, names
+            or WordNet ids.
 
         Returns
         -------
@@ -99,16 +128,17 @@ class CamModel:
         CamError
             If the picture cannot be read, or an argument is out of range.
         """
-        (explanation,) = self.explain_many([image], top, style, placement, batch_size=1)
+        (explanation,) = self.explain_many([image], top, style, placement, 1, classes)
         return explanation
 
     def explain_many(
         self,
         images: Iterable[PictureSource],
         top: int = 5,
-        style: str = "pycaffe",
+        style: str | Style = "pycaffe",
         placement: str = "stretch",
         batch_size: int = 8,
+        classes: Sequence[ClassChoice] | None = None,
     ) -> Iterator[Explanation]:
         """Yield the class activation maps of many pictures, in their order.
 
@@ -116,7 +146,7 @@ class CamModel:
         ----------
         images : iterable
             Pictures as for `explain`; they are read as they are needed.
-        top, style, placement
+        top, style, placement, classes
             As for `explain`.
         batch_size : int, optional
             How many pictures go through the network at once.
@@ -126,75 +156,108 @@ class CamModel:
         Explanation
             One for each picture.
         """
-        chosen = get_style(style, placement)
-        classes = len(self.class_names)
-        if not 1 <= top <= classes:
-            raise CamError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+        chosen_style = get_style(style, placement)
+        self.check_top(top)
+        chosen = None if classes is None else [self.class_index(one) for one in classes]
         if isinstance(images, (str, os.PathLike, np.ndarray)):
-            raise CamError("explain_many takes several pictures; explain takes one")
+            raise InvalidValueError("explain_many takes several pictures; explain takes one")
         if batch_size < 1:
-            raise CamError(f"a batch of {batch_size} pictures; it must be 1 or more")
+            raise InvalidValueError(f"a batch of {batch_size} pictures; it must be 1 or more")
         pictures = iter(images)
         while batch := list(islice(pictures, batch_size)):
-            prepared = [
-                chosen.prepare(read_picture(image), self.crop, self.preprocessing)
-                for image in batch
-            ]
-            yield from self._explain_batch(prepared, top, chosen)
+            inputs = [self.network_input(image, chosen_style) for image in batch]
+            output = self.engine.forward(
+                inputs[0].batch
+                if len(inputs) == 1
+                else np.concatenate([one.batch for one in inputs])
+            )
+            for i, one in enumerate(inputs):
+                of_picture = output.inputs(i * chosen_style.crops, chosen_style.crops)
+                yield self.explain_output(one, of_picture, chosen_style, top, chosen)
 
-    def _explain_batch(
-        self, prepared: Sequence[Prepared], top: int, style: Style
-    ) -> Iterator[Explanation]:
-        if len(prepared) == 1:
-            batch = prepared[0].batch
-        else:
-            batch = np.concatenate([p.batch for p in prepared])
-        forward = self.engine.forward(batch)
-        for i, picture in enumerate(prepared):
-            crops = slice(i * style.crops, (i + 1) * style.crops)
-            of_picture = Forward(forward.activations[crops], forward.scores[crops])
-            yield self.explained(picture, of_picture, top, style)
+    def network_input(self, image: PictureSource, style: Style) -> NetworkInput:
+        """Return a picture as a style makes it the network's input."""
+        return style.prepare(read_picture(image), self.crop_size, self.preprocessing)
 
-    def explained(self, picture: Prepared, forward: Forward, top: int, style: Style) -> Explanation:
-        """Return the class activation maps of a picture that went through the network.
+    def explain_output(
+        self,
+        network_input: NetworkInput,
+        output: NetworkOutput,
+        style: Style,
+        top: int = 5,
+        classes: Sequence[int] | None = None,
+    ) -> Explanation:
+        """Return the class activation maps of a picture that has gone through the network.
 
         Parameters
         ----------
-        picture : cam.explain.styles.Prepared
+        network_input : cam.explain.styles.NetworkInput
             The picture as `style` prepared it.
-        forward : cam.engines.Forward
+        output : cam.engines.NetworkOutput
             What the engine gave for its crops.
-        top : int
-            How many classes.
         style : cam.explain.styles.Style
             The style.
+        top : int, optional
+            How many classes.
+        classes : sequence of int, optional
+            The classes in place of the top ones, from 0.
 
         Returns
         -------
         Explanation
             The classes and their maps.
         """
-        scores = forward.scores.mean(axis=0) if style.crops > 1 else forward.scores[0]
+        scores, indices = self.rank_classes(output, style, top, classes)
+        return Explanation(
+            frame=network_input.frame,
+            picture_size=network_input.picture_size,
+            scores=scores,
+            indices=indices,
+            names=tuple(self.class_names[index] for index in indices),
+            maps=return_cam_map(output.activations, self.class_weights[indices]),
+            crop_size=self.crop_size,
+            style=style,
+            record={**self.record, **style.record},
+            output=output,
+            class_layer=ClassLayer(self.class_weights, self.class_names),
+        )
+
+    def rank_classes(
+        self, output: NetworkOutput, style: Style, top: int, classes: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Return the mean scores of a picture's crops, (C,), and the classes to explain, (T,).
+
+        Raises
+        ------
+        CamError
+            If a score is not a finite number.
+        """
+        scores = output.scores.mean(axis=0) if style.crops > 1 else output.scores[0]
         if not np.isfinite(scores).all():
             raise CamError(
                 f"{self.name} gives scores that are not finite: its weights are damaged, or the "
                 "preprocessing is not what it was trained with"
             )
-        indices = style.class_order(scores)[:top]
-        return Explanation(
-            frame=picture.frame,
-            scores=scores,
-            indices=indices,
-            names=tuple(self.class_names[index] for index in indices),
-            maps=return_cam_map(forward.activations, self.engine.class_weights[indices]),
-            forward=forward,
-            crop=self.crop,
-            style=style,
-            record={**self.record, **style.record},
-        )
+        if classes is not None:
+            return scores, np.array(classes, np.intp)
+        return scores, style.class_order(scores)[:top]
+
+    def check_top(self, top: int) -> None:
+        """Make sure that the network has so many classes.
+
+        Raises
+        ------
+        InvalidValueError
+            If it has not.
+        """
+        count = len(self.class_names)
+        if not 1 <= top <= count:
+            raise InvalidValueError(f"top {top} of {count} classes; it must be 1 to {count}")
 
 
-def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = None) -> CamModel:
+def load(
+    name: str = zoo.EMBEDDED, engine: str | None = None, threads: int | None = None
+) -> CamModel:
     """Load a model of the table.
 
     Parameters
@@ -202,8 +265,9 @@ def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = N
     name : str, optional
         Its name, ``"googlenet"`` for example; the embedded model if not given.
     engine : {"auto", "openvino", "caffe"}, optional
-        What runs it: Caffe where pycaffe is installed and OpenVINO otherwise, or one of them.
-        ``"caffe:cpu"`` and ``"caffe:gpu:0"`` name a device.
+        What runs it; ``"caffe:cpu"`` and ``"caffe:gpu:0"`` name a device. ``"auto"`` takes Caffe
+        on a GPU that works, else OpenVINO, else Caffe on the CPU. If not given, what the
+        environment variable ``CAM_ENGINE`` names, or ``"auto"``.
     threads : int, optional
         How many threads a forward pass may use; the engine's choice if not given. OpenCV and the
         BLAS libraries take no more either, so that they do not fight the engine; theirs is a
@@ -222,50 +286,33 @@ def load(name: str = zoo.EMBEDDED, engine: str = "auto", threads: int | None = N
     Examples
     --------
     >>> model = load("efficientnet-lite0", engine="openvino")
-    >>> model.engine.class_weights.shape
+    >>> model.class_weights.shape
     (1000, 1280)
     """
-    info = zoo.get(name)
-    return load_files(
-        zoo.models_folder() / info.prototxt,
-        zoo.find_weights(info),
-        last_conv=info.last_conv,
-        class_layer=info.class_layer,
-        preprocessing=info.preprocessing,
-        class_names=zoo.class_names(info.categories),
-        name=info.name,
-        engine=engine,
-        threads=threads,
-    )
+    return open_model(zoo.load_network(name), engine, threads)
 
 
 def load_files(
-    prototxt: str | os.PathLike[str],
-    caffemodel: str | os.PathLike[str],
+    prototxt: PathLike,
+    caffemodel: PathLike,
     *,
     last_conv: str | None = None,
     class_layer: str | None = None,
-    preprocessing: zoo.Preprocessing = zoo.ILSVRC_2012_MEAN,
+    preprocessing: Preprocessing = ILSVRC_2012_MEAN,
     class_names: Sequence[str] | None = None,
     name: str | None = None,
-    engine: str = "auto",
+    engine: str | None = None,
     threads: int | None = None,
 ) -> CamModel:
     """Load any Caffe network with global pooling and one inner product at its end.
 
     Parameters
     ----------
-    prototxt, caffemodel : path-like
-        The deploy network and its weights.
-    last_conv, class_layer : str, optional
-        The blob and the layer that make the maps; found from the graph if not given.
-    preprocessing : cam.zoo.table.Preprocessing, optional
-        How pixels become input; Caffe's ImageNet mean if not given.
+    prototxt, caffemodel, last_conv, class_layer, preprocessing, name
+        As for `cam.zoo.load_files`.
     class_names : sequence of str, optional
         One name for each class; the ImageNet names for a network of 1000 classes, the Places
         names for one of 205, numbers otherwise.
-    name : str, optional
-        What to call the model; the prototxt's file name if not given.
     engine, threads
         As for `load`.
 
@@ -279,53 +326,30 @@ def load_files(
     CamError
         If a file cannot be read, the two do not fit, or the network has no head for CAM.
     """
-    if threads is not None and threads < 1:
-        raise CamError(f"{threads} threads; at least 1 is needed")
-    network = load_network(prototxt)
-    head = find_head(network, last_conv, class_layer)
-    rows, columns = network.input_shape[2:]
-    if rows != columns or rows > 256 or network.input_shape[1] != 3:
-        raise CamError(
-            f"{prototxt}: an input of {network.input_shape[1:]}; square crops of up to 256 pixels "
-            "with 3 channels are supported"
-        )
-    weights = load_weights(network, caffemodel)
-    classes = network.weight_shapes[head.class_layer][0][0]
-    names = _default_names(classes) if class_names is None else tuple(class_names)
-    if len(names) != classes:
-        raise CamError(f"{len(names)} class names for the {classes} classes of {prototxt}")
-    digest = sha256_of(caffemodel)
-    check_recorded(Path(caffemodel), digest)
-    running = open_engine(engine, network, weights, head, Path(caffemodel), threads, digest)
+    network = zoo.load_files(
+        prototxt,
+        caffemodel,
+        last_conv=last_conv,
+        class_layer=class_layer,
+        preprocessing=preprocessing,
+        names=class_names,
+        name=name,
+    )
+    return open_model(network, engine, threads)
+
+
+def open_model(
+    network: LoadedNetwork,
+    engine: str | None = None,
+    threads: int | None = None,
+    backward: bool = False,
+) -> CamModel:
+    """Return a model that runs a loaded network.
+
+    The arguments are as for `load` and `cam.engines.open_engine`.
+    """
+    running = open_engine(engine, network, threads, backward)
     if threads is not None:
-        _limit_threads(threads)
-    record: dict[str, Any] = {
-        "model": name or Path(prototxt).stem,
-        "prototxt": Path(prototxt).name,
-        "network_sha256": network.digest,
-        "caffemodel": Path(caffemodel).name,
-        "caffemodel_sha256": digest,
-        "last_conv": head.last_conv,
-        "class_layer": head.class_layer,
-        "crop": rows,
-        "engine": running.name,
-        "device": running.device,
-        "preprocessing": asdict(preprocessing),
-        "version": __version__,
-    }
-    return CamModel(record["model"], running, rows, preprocessing, names, record)
-
-
-def _limit_threads(threads: int) -> None:
-    import cv2
-    from threadpoolctl import threadpool_limits
-
-    cv2.setNumThreads(threads)
-    threadpool_limits(threads, user_api="blas")
-
-
-def _default_names(classes: int) -> tuple[str, ...]:
-    files = {1000: "categories1000.txt", 205: "categories_places205.txt"}
-    if classes in files:
-        return zoo.class_names(files[classes])
-    return tuple(f"class {index}" for index in range(classes))
+        cv2.setNumThreads(threads)
+        threadpool_limits(threads, user_api="blas")
+    return CamModel(network, running)

@@ -7,27 +7,23 @@ the gradient of the score with respect to the input, the largest absolute value 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError
-from cam.explain.styles import get_style
-from cam.pictures.reading import PictureSource, read_picture
-
-if TYPE_CHECKING:
-    from cam.engines import Engine
-    from cam.explain.explanation import Explanation
-    from cam.explain.model import CamModel
+from cam.errors import CamError, InvalidValueError
+from cam.explain.explanation import Explanation
+from cam.explain.model import CamModel, ClassChoice
+from cam.explain.styles import Style, get_style
+from cam.pictures.reading import PictureSource
 
 __all__ = [
     "METHOD",
     "SMOOTHING",
-    "check_engine",
     "explain_by_backpropagation",
     "saliency_map",
     "smoothed",
@@ -39,8 +35,6 @@ METHOD = "backpropagation"
 SMOOTHING = 0.02
 """How much saliency is smoothed before boxes are found in it, see `smoothed`. Neither paper says:
 without it a map is a spray of single pixels, each of which is a box."""
-
-Gradient = Callable[[NDArray[np.float32], NDArray[np.intp]], NDArray[np.float32]]
 
 
 def saliency_map(gradient: NDArray[Any]) -> NDArray[Any]:
@@ -81,9 +75,9 @@ def explain_by_backpropagation(
     model: CamModel,
     image: PictureSource,
     top: int = 5,
-    style: str = "pycaffe",
+    style: str | Style = "pycaffe",
     placement: str = "stretch",
-    class_index: int | None = None,
+    classes: Sequence[ClassChoice] | None = None,
 ) -> Explanation:
     """Return the saliency of one picture's top classes, or of one class.
 
@@ -95,13 +89,13 @@ def explain_by_backpropagation(
         The picture; see `cam.pictures.reading.read_picture`.
     top : int, optional
         How many classes.
-    style : {"pycaffe", "matlab"}, optional
+    style : {"pycaffe", "matlab"} or cam.explain.styles.Style, optional
         One center crop, or ten crops whose saliency is merged as `mergeTenCrop` does.
     placement : {"stretch", "crop"}, optional
         For the pycaffe style: the saliency stretched over the whole picture, as the maps of the
         port, or on the center crop where it belongs.
-    class_index : int, optional
-        The class to explain, from 0, instead of the top ones.
+    classes : sequence of int or str, optional
+        The classes in place of the top ones; see `cam.explain.model.CamModel.explain`.
 
     Returns
     -------
@@ -127,23 +121,21 @@ def explain_by_backpropagation(
     >>> model = cam.load("googlenet", engine="caffe")  # doctest: +SKIP
     >>> explain_by_backpropagation(model, "photograph.jpg").save("saliency")  # doctest: +SKIP
     """
-    gradient = _gradient_of(model.engine)
-    picture = read_picture(image)
-    explanation = model.explain(picture, top, style, placement)
-    if class_index is not None:
-        explanation = replace(
-            explanation,
-            indices=np.array([class_index]),
-            names=(model.class_names[class_index],),
-        )
-    batch = get_style(style, placement).prepare(picture, model.crop, model.preprocessing).batch
-    maps = [
-        saliency_map(gradient(batch, np.full(len(batch), index))) for index in explanation.indices
-    ]
+    model.check_top(top)
+    chosen_style = get_style(style, placement)
+    chosen = None if classes is None else [model.class_index(one) for one in classes]
+    network_input = model.network_input(image, chosen_style)
+    output, gradients = model.engine.input_gradients(
+        network_input.batch,
+        lambda output: model.rank_classes(output, chosen_style, top, chosen)[1],
+    )
+    explanation = model.explain_output(network_input, output, chosen_style, top, chosen)
     return replace(
         explanation,
-        maps=np.stack(maps, axis=1),
+        maps=np.stack([saliency_map(gradient) for gradient in gradients]),
         record={**explanation.record, "method": METHOD},
+        # The saliency of other classes does not follow from the class layer.
+        class_layer=None,
     )
 
 
@@ -168,33 +160,12 @@ def smoothed(explanation: Explanation, fraction: float = SMOOTHING) -> Explanati
         If the fraction is not from 0 up to 1.
     """
     if not 0 <= fraction < 1:
-        raise CamError(f"smoothing is a fraction of the crop's side, not {fraction}")
+        raise InvalidValueError(f"smoothing is a fraction of the crop's side, not {fraction}")
     if fraction == 0:
         return explanation
-    sigma = fraction * explanation.crop
+    sigma = fraction * explanation.crop_size
     maps = np.empty_like(explanation.maps)
     for crop_maps, targets in zip(explanation.maps, maps, strict=True):
         for crop_map, target in zip(crop_maps, targets, strict=True):
             target[:] = cv2.GaussianBlur(crop_map, (0, 0), sigma)
     return replace(explanation, maps=maps)
-
-
-def check_engine(engine: Engine) -> None:
-    """Make sure that an engine can run backward.
-
-    Raises
-    ------
-    CamError
-        If it cannot.
-    """
-    _gradient_of(engine)
-
-
-def _gradient_of(engine: Engine) -> Gradient:
-    gradient: Gradient | None = getattr(engine, "input_gradient", None)
-    if gradient is None:
-        raise CamError(
-            f"saliency by backpropagation needs the caffe engine: {engine.name} runs networks "
-            "forward only; take --engine caffe where pycaffe is installed, as in the Docker image"
-        )
-    return gradient

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError, nearest_names
+from cam.caffe.preprocessing import Preprocessing
+from cam.errors import InvalidValueError, nearest_names
 from cam.maps.activation_maps import enlarge_maps, merge_ten_crop, ten_crop_positions
 from cam.maps.colors import (
     HEAT_SHARE,
@@ -29,16 +30,23 @@ from cam.maps.colors import (
 )
 from cam.matlab.functions import imresize, jet, mat2gray
 from cam.pictures.reading import FRAME, Picture, center_crop
-from cam.zoo.table import Preprocessing
 
-__all__ = ["PLACEMENTS", "STYLES", "MatlabStyle", "Prepared", "PycaffeStyle", "Style", "get_style"]
+__all__ = [
+    "PLACEMENTS",
+    "STYLES",
+    "MatlabStyle",
+    "NetworkInput",
+    "PycaffeStyle",
+    "Style",
+    "get_style",
+]
 
 PLACEMENTS = ("stretch", "crop")
 """How the map of the center crop lies on the picture: over all of it, or where the crop was."""
 
 
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
     """A picture ready for the network.
 
     Attributes
@@ -46,11 +54,14 @@ class Prepared:
     frame : numpy.ndarray
         uint8 (256, 256, 3) BGR: the resized picture, on which the overlays lie.
     batch : numpy.ndarray
-        float32 (crops, 3, crop, crop): the network's input.
+        float32 (crops, 3, crop_size, crop_size): the network's input.
+    picture_size : tuple of int
+        Rows and columns of the picture itself.
     """
 
     frame: Picture
     batch: NDArray[np.float32]
+    picture_size: tuple[int, int]
 
 
 class Style(Protocol):
@@ -65,16 +76,22 @@ class Style(Protocol):
         """How many crops of a picture go through the network."""
 
     @property
+    def composite_name(self) -> str:
+        """The file name of the published composite figure; empty if the style has none."""
+
+    @property
     def record(self) -> dict[str, str]:
         """What the record of a result says of the style."""
 
-    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+    def prepare(
+        self, picture: Picture, crop_size: int, preprocessing: Preprocessing
+    ) -> NetworkInput:
         """Resize a picture and cut the network's input out of it."""
 
     def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the classes by descending score, for scores of shape (C,)."""
 
-    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[Any]:
+    def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[Any]:
         """Make maps of the whole picture (T, 256, 256) from the crops' (crops, T, h, w)."""
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
@@ -83,7 +100,7 @@ class Style(Protocol):
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return which of the 256 colours each pixel of a heat map gets."""
 
-    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+    def levels_of_maps(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.uint8]:
         """Return the levels (T, 256, 256) of all classes: `merge`, `normalize` and `levels`."""
 
     def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
@@ -108,30 +125,33 @@ class PycaffeStyle:
     placement: str = "stretch"
     name: str = "pycaffe"
     crops: int = 1
+    composite_name: str = ""
 
     @property
     def record(self) -> dict[str, str]:
         """Name and placement."""
         return {"style": self.name, "placement": self.placement}
 
-    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+    def prepare(
+        self, picture: Picture, crop_size: int, preprocessing: Preprocessing
+    ) -> NetworkInput:
         """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
         frame = np.asarray(cv2.resize(picture, (FRAME, FRAME)), np.uint8)
-        channels = cv2.split(frame[center_crop(frame, crop)])
+        channels = cv2.split(frame[center_crop(frame, crop_size)])
         if preprocessing.channels == "RGB":
             channels = channels[::-1]
-        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        batch = np.empty((self.crops, 3, crop_size, crop_size), np.float32)
         for k, table in enumerate(_input_of_bytes(preprocessing)):
             cv2.LUT(channels[k], table, dst=batch[0, k])
-        return Prepared(frame, batch)
+        return NetworkInput(frame, batch, _size_of(picture))
 
     def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
         """Do step 4: ascending order read backwards."""
         return np.argsort(scores)[::-1]
 
-    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float64]:
+    def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.float64]:
         """Do step 6: bilinear enlargement; outside the crop, if it is placed there, the minimum."""
-        size = FRAME if self.placement == "stretch" else crop
+        size = FRAME if self.placement == "stretch" else crop_size
         enlarged = np.empty((maps.shape[1], size, size))
         for of_class, crop_map in zip(enlarged, maps[0].astype(np.float64), strict=True):
             cv2.resize(crop_map, (size, size), dst=of_class)
@@ -151,11 +171,11 @@ class PycaffeStyle:
         """Do the second third of step 7: 256 levels."""
         return py_heat_levels(heat_map)
 
-    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+    def levels_of_maps(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.uint8]:
         """Do steps 6 and 7 up to the levels, all in one array a class, which stays in the cache."""
         levels = np.empty((maps.shape[1], FRAME, FRAME), np.uint8)
         for k, of_class in enumerate(levels):
-            (values,) = self.merge(maps[:, k : k + 1], crop)
+            (values,) = self.merge(maps[:, k : k + 1], crop_size)
             cv2.normalize(values, values, 0.0, 1.0, cv2.NORM_MINMAX)
             values *= 255.0
             of_class[:] = np.rint(values, out=values)
@@ -170,6 +190,10 @@ class PycaffeStyle:
         extremes = int(frame.min()), int(frame.max())
         tables = [_py_tables(*extremes, *of_heat) for of_heat in _jet_extremes(levels)]
         return blend(frame, levels, tables)
+
+
+def _size_of(picture: Picture) -> tuple[int, int]:
+    return picture.shape[0], picture.shape[1]
 
 
 @lru_cache(maxsize=8)
@@ -222,13 +246,16 @@ class MatlabStyle:
 
     name: str = "matlab"
     crops: int = 10
+    composite_name: str = "result.jpg"
 
     @property
     def record(self) -> dict[str, str]:
         """The name."""
         return {"style": self.name}
 
-    def prepare(self, picture: Picture, crop: int, preprocessing: Preprocessing) -> Prepared:
+    def prepare(
+        self, picture: Picture, crop_size: int, preprocessing: Preprocessing
+    ) -> NetworkInput:
         """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
         frame = imresize(picture, (FRAME, FRAME))
         pixels = frame.transpose(2, 0, 1)
@@ -236,21 +263,21 @@ class MatlabStyle:
             pixels = pixels[::-1]
         mean = preprocessing.mean_picture()
         centered = (pixels.astype(np.float32) - mean) * np.float32(preprocessing.scale)
-        batch = np.empty((self.crops, 3, crop, crop), np.float32)
+        batch = np.empty((self.crops, 3, crop_size, crop_size), np.float32)
         for pixels_of_crop, (row, column, mirrored) in zip(
-            batch, ten_crop_positions(crop, FRAME), strict=True
+            batch, ten_crop_positions(crop_size, FRAME), strict=True
         ):
-            cut = centered[:, row : row + crop, column : column + crop]
+            cut = centered[:, row : row + crop_size, column : column + crop_size]
             pixels_of_crop[:] = cut[:, :, ::-1] if mirrored else cut
-        return Prepared(frame, batch)
+        return NetworkInput(frame, batch, _size_of(picture))
 
     def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
         """Do step 4: descending, equal scores in the order of their classes."""
         return np.argsort(-scores, kind="stable")
 
-    def merge(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.float32]:
+    def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.float32]:
         """Do steps 5 and 6: bicubic enlargement of each crop's map, and `mergeTenCrop`."""
-        return merge_ten_crop(enlarge_maps(maps, crop), crop, FRAME)
+        return merge_ten_crop(enlarge_maps(maps, crop_size), crop_size, FRAME)
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
         """Do the first third of step 7: `mat2gray`, but NaN stays and takes the first colour."""
@@ -262,9 +289,9 @@ class MatlabStyle:
         """Do the second third of step 7: `gray2ind` to 256 levels."""
         return matlab_heat_levels(heat_map, (0.0, 1.0))
 
-    def levels_of_maps(self, maps: NDArray[np.float32], crop: int) -> NDArray[np.uint8]:
+    def levels_of_maps(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.uint8]:
         """Do steps 5 to 7 up to the levels, one class at a time."""
-        classes = [self.merge(maps[:, k : k + 1], crop)[0] for k in range(maps.shape[1])]
+        classes = [self.merge(maps[:, k : k + 1], crop_size)[0] for k in range(maps.shape[1])]
         return np.stack([self.levels(self.normalize(merged)) for merged in classes])
 
     def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
@@ -282,13 +309,17 @@ def _matlab_tables() -> NDArray[np.uint8]:
     return blend_tables(PICTURE_SHARE * (np.arange(256) / 255.0), HEAT_SHARE * jet(256)[:, ::-1].T)
 
 
-def get_style(name: str, placement: str = "stretch") -> Style:
+STYLES = ("pycaffe", "matlab")
+"""The styles that have a name."""
+
+
+def get_style(style: str | Style, placement: str = "stretch") -> Style:
     """Return a style by its name.
 
     Parameters
     ----------
-    name : {"pycaffe", "matlab"}
-        The style.
+    style : {"pycaffe", "matlab"} or Style
+        The style; an object is returned as it is.
     placement : {"stretch", "crop"}, optional
         For the pycaffe style, see `PycaffeStyle`; the matlab style has the first one only,
         since its merged crops cover the whole picture.
@@ -303,15 +334,18 @@ def get_style(name: str, placement: str = "stretch") -> Style:
     CamError
         If there is no such style or placement, or they do not go together.
     """
-    if name not in STYLES:
-        raise CamError(f"no style {name!r}{nearest_names(name, STYLES)}; there are {list(STYLES)}")
+    if not isinstance(style, str):
+        return style
+    if style not in STYLES:
+        raise InvalidValueError(
+            f"no style {style!r}{nearest_names(style, STYLES)}; there are {list(STYLES)}"
+        )
     if placement not in PLACEMENTS:
-        raise CamError(f"no placement {placement!r}; there are {list(PLACEMENTS)}")
-    if name == "pycaffe":
+        raise InvalidValueError(f"no placement {placement!r}; there are {list(PLACEMENTS)}")
+    if style == "pycaffe":
         return PycaffeStyle(placement)
     if placement != PLACEMENTS[0]:
-        raise CamError(f"style {name!r} covers the whole picture; placement is for pycaffe")
+        raise InvalidValueError(
+            f"style {style!r} covers the whole picture; placement is for pycaffe"
+        )
     return MatlabStyle()
-
-
-STYLES = ("pycaffe", "matlab")

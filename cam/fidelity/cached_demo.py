@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam import zoo
-from cam.engines import Forward
+from cam.engines import NetworkOutput
 from cam.errors import CamError
-from cam.explain.explanation import Explanation
+from cam.explain.explanation import ClassLayer, Explanation
 from cam.explain.styles import MatlabStyle
 from cam.files import sha256_of
 from cam.maps.activation_maps import return_cam_map
@@ -191,6 +191,7 @@ def explain_features(
             f"{features} and {network} do not fit each other: {activations.shape[1]} channels and "
             f"{crop_scores.shape[1]} classes, {channels} channels and {classes} classes"
         )
+    picture = read_picture(image)
     style = MatlabStyle()
     if len(activations) != style.crops:
         raise CamError(
@@ -203,13 +204,15 @@ def explain_features(
     indices = style.class_order(scores)[:top]
     names = categories or [f"class {index}" for index in range(classes)]
     return Explanation(
-        frame=imresize(read_picture(image), (FRAME, FRAME)),
+        frame=imresize(picture, (FRAME, FRAME)),
+        picture_size=(picture.shape[0], picture.shape[1]),
         scores=scores,
         indices=indices,
         names=tuple(names[index] for index in indices),
         maps=return_cam_map(activations, class_weights[indices]),
-        forward=Forward(activations, crop_scores),
-        crop=crop or _crop_of(activations, features),
+        crop_size=crop or _crop_of(activations, features),
+        output=NetworkOutput(activations, crop_scores),
+        class_layer=ClassLayer(class_weights, names),
         style=style,
         record={
             "model": "pre-extracted features",

@@ -10,7 +10,6 @@ from importlib import metadata
 import numpy as np
 
 from cam import __version__, zoo
-from cam.caffe.network import find_head, load_network, load_weights
 from cam.engines import open_engine
 from cam.errors import CamError
 from cam.zoo.weights import check_weights
@@ -58,16 +57,13 @@ def examine_engines() -> list[Finding]:
     list of Finding
         One for each engine and device; for those that do not work, the reason.
     """
-    info = zoo.get(zoo.EMBEDDED)
-    network = load_network(zoo.models_folder() / info.prototxt)
-    head = find_head(network, info.last_conv, info.class_layer)
-    path = zoo.find_weights(info)
-    weights = load_weights(network, path)
+    network = zoo.load_network()
+    blank = np.zeros((1, *network.network.input_shape[1:]), np.float32)
     findings = []
     for choice in ("openvino", "caffe:cpu", "caffe:gpu:0"):
         try:
-            engine = open_engine(choice, network, weights, head, path)
-            scores = engine.forward(np.zeros((1, *network.input_shape[1:]), np.float32)).scores
+            engine = open_engine(choice, network)
+            scores = engine.forward(blank).scores
         except Exception as error:
             # A broken library raises anything.
             findings.append(Finding(choice, False, _reason(error)))

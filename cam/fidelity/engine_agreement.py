@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.caffe.formats import Blobs
-from cam.caffe.network import Head, Network, load_weights
+from cam.caffe.loaded import LoadedNetwork
 from cam.engines import Engine, open_engine
 from cam.explain.styles import PycaffeStyle
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
-from cam.zoo.table import Preprocessing
 
 __all__ = ["BlobDifference", "Parity", "compare_engines"]
 
@@ -85,10 +81,7 @@ class Parity:
 
 
 def compare_engines(
-    network: Network,
-    caffemodel: str | os.PathLike[str],
-    head: Head,
-    preprocessing: Preprocessing,
+    network: LoadedNetwork,
     images: Iterable[PictureSource],
     reference: str = "caffe",
     other: str = "openvino",
@@ -98,12 +91,8 @@ def compare_engines(
 
     Parameters
     ----------
-    network, head
-        The network and its CAM head.
-    caffemodel : path-like
-        Its weights.
-    preprocessing : cam.zoo.table.Preprocessing
-        How pixels become input.
+    network : cam.caffe.loaded.LoadedNetwork
+        The network.
     images : iterable
         Pictures, as `cam.pictures.reading.read_picture` takes them.
     reference, other : str, optional
@@ -122,16 +111,13 @@ def compare_engines(
     CamError
         If an engine is not installed, or a picture or file cannot be read.
     """
-    weights = load_weights(network, caffemodel)
-    crop = network.input_shape[2]
-    prepared = [
-        PycaffeStyle().prepare(read_picture(image), crop, preprocessing) for image in images
+    head, crop_size = network.head, network.crop_size
+    style = PycaffeStyle()
+    batches = [
+        style.prepare(read_picture(image), crop_size, network.preprocessing).batch
+        for image in images
     ]
-    batches = [picture.batch for picture in prepared]
-    expected, found = (
-        _blobs_of(engine, network, weights, head, Path(caffemodel), batches)
-        for engine in (reference, other)
-    )
+    expected, found = (_blobs_of(engine, network, batches) for engine in (reference, other))
     blobs = tuple(
         BlobDifference(
             blob,
@@ -149,43 +135,29 @@ def compare_engines(
         for order, two in zip(orders, found, strict=True)
     )
     levels = max(
-        int(
-            np.abs(
-                _heat_levels(one, head, weights, order, crop)
-                - _heat_levels(two, head, weights, order, crop)
-            ).max()
-        )
+        int(np.abs(_heat_levels(one, network, order) - _heat_levels(two, network, order)).max())
         for one, two, order in zip(expected, found, orders, strict=True)
     )
     return Parity(blobs, same, len(batches), levels, tolerance)
 
 
 def _blobs_of(
-    choice: str,
-    network: Network,
-    weights: dict[str, Blobs],
-    head: Head,
-    caffemodel: Path,
-    batches: Sequence[NDArray[np.float32]],
+    choice: str, network: LoadedNetwork, batches: Sequence[NDArray[np.float32]]
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Return last conv, class layer and probabilities of each batch."""
-    class_scores = network.layer(head.class_layer).tops[0]
+    head = network.head
+    class_scores = network.network.layer(head.class_layer).tops[0]
     engines: list[tuple[str, Engine]] = [
-        (
-            scores,
-            open_engine(
-                choice, network, weights, Head(head.last_conv, head.class_layer, scores), caffemodel
-            ),
-        )
+        (scores, open_engine(choice, replace(network, head=replace(head, scores=scores))))
         for scores in (class_scores, head.scores)
     ]
     results = []
     for batch in batches:
         blobs: dict[str, NDArray[np.float32]] = {}
         for scores, engine in engines:
-            forward = engine.forward(batch)
-            blobs[head.last_conv] = forward.activations
-            blobs[scores] = forward.scores
+            output = engine.forward(batch)
+            blobs[head.last_conv] = output.activations
+            blobs[scores] = output.scores
         results.append(blobs)
     return results
 
@@ -195,13 +167,9 @@ def _top(scores: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def _heat_levels(
-    blobs: dict[str, NDArray[np.float32]],
-    head: Head,
-    weights: dict[str, Blobs],
-    order: NDArray[np.intp],
-    crop: int,
+    blobs: dict[str, NDArray[np.float32]], network: LoadedNetwork, order: NDArray[np.intp]
 ) -> NDArray[Any]:
     style = PycaffeStyle()
-    maps = return_cam_map(blobs[head.last_conv], np.asarray(weights[head.class_layer][0])[order])
-    merged = style.merge(maps, crop)
+    maps = return_cam_map(blobs[network.head.last_conv], network.class_weights[order])
+    merged = style.merge(maps, network.crop_size)
     return np.round(np.stack([style.normalize(m) for m in merged]) * 255).astype(np.int64)

@@ -119,9 +119,9 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
     network_file, features_file, picture = (_existing(files, name) for name in FILES)
     class_weights = matfiles.load_network(network_file).class_weights
     features = matfiles.load_features(features_file)
-    if model.engine.class_weights.shape != class_weights.shape:
+    if model.class_weights.shape != class_weights.shape:
         raise CamError(
-            f"{model.name}: a class layer of shape {model.engine.class_weights.shape}; the "
+            f"{model.name}: a class layer of shape {model.class_weights.shape}; the "
             f"reference in {files}, of {REFERENCE_MODEL}, has {class_weights.shape}"
         )
     residual = score_residual(features.activations, features.scores, class_weights)
@@ -132,16 +132,18 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
             "img1 agree to 2e-5; those of img2 come from another snapshot of the network)"
         )
     result = model.explain(picture, top=1, style="matlab")
-    if result.forward.activations.shape != features.activations.shape:
+    output = result.output
+    assert output is not None
+    if output.activations.shape != features.activations.shape:
         raise CamError(
-            f"{model.name}: activations of shape {result.forward.activations.shape}; the reference "
+            f"{model.name}: activations of shape {output.activations.shape}; the reference "
             f"in {features_file} has {features.activations.shape}"
         )
     their_scores = features.scores.mean(axis=0)
     checks = (
-        _check_weights(model.engine.class_weights, class_weights),
-        _check_activations(result.forward.activations, features.activations),
-        _check_scores("scores of each crop", result.forward.scores, features.scores),
+        _check_weights(model.class_weights, class_weights),
+        _check_activations(output.activations, features.activations),
+        _check_scores("scores of each crop", output.scores, features.scores),
         _check_scores("mean scores", result.scores, their_scores),
     )
     order = result.style.class_order

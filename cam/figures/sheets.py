@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cam.errors import CamError
-from cam.explain.classes import short_name
 from cam.files import atomic_path
+from cam.zoo.class_names import short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,7 +128,7 @@ def class_maps_sheet(
     Parameters
     ----------
     explanations : sequence of Explanation
-        Of one class each: see `cam.explain.classes.explain_class`.
+        Of one class each: see `cam.explain.explanation.Explanation.of_class`.
     title : str, optional
         The sheet's title; the class's name if not given.
     per_row : int, optional

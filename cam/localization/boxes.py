@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ __all__ = [
     "RULES",
     "Box",
     "BoxForm",
+    "BoxRule",
     "Rule",
     "draw_boxes",
     "find_boxes",
@@ -116,6 +118,29 @@ class Box(NamedTuple):
     def from_inclusive_corners(cls, x1: int, y1: int, x2: int, y2: int) -> Box:
         """Make a box from the form of :attr:`inclusive_corners`."""
         return cls(x1, y1, x2 - x1 + 1, y2 - y1 + 1)
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How boxes are found in a grey heat map: the arguments of `find_boxes`.
+
+    Attributes
+    ----------
+    name : {"original", "paper"}
+        :func:`original_boxes`, several boxes, or :func:`paper_box`, at most one.
+    thresholds : tuple of int
+        For the original's rule.
+    fraction : float
+        For the paper's rule.
+    """
+
+    name: Rule = "original"
+    thresholds: tuple[int, ...] = ORIGINAL_THRESHOLDS
+    fraction: float = PAPER_FRACTION
+
+    def boxes(self, heatmap: NDArray[np.uint8]) -> list[Box]:
+        """Return the boxes of a grey heat map, largest first."""
+        return find_boxes(heatmap, self.name, thresholds=self.thresholds, fraction=self.fraction)
 
 
 def find_boxes(

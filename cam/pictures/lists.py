@@ -18,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from cam.errors import CamError
-from cam.explain.classes import find_class
 from cam.pictures.reading import MAX_FILE_BYTES, Picture, decode_picture
+from cam.zoo.class_names import find_class
 
 __all__ = ["LABEL_COLUMNS", "PATH_COLUMNS", "PICTURE_SUFFIXES", "Entry", "find_pictures"]
 
@@ -102,7 +102,7 @@ def find_pictures(
         with a path, a space and a class number; a table (``.csv``) with a header, a column `path`
         and, if wanted, a column `label`; an uncompressed ``.tar`` file; or a picture.
     class_names : sequence of str, optional
-        The network's classes, in which labels are found; see `cam.explain.classes.find_class`.
+        The network's classes, in which labels are found; see `cam.zoo.find_class`.
     root : path-like, optional
         The folder that relative paths of lists and tables start from; each list's own folder if
         not given.

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cam.caffe.formats import CaffeModel, read_prototxt, upgraded
-from cam.caffe.network import Network, build_network, find_head
+from cam.caffe.caffemodel import CaffeModel
+from cam.caffe.head import find_head
+from cam.caffe.network import Network, build_network
+from cam.caffe.prototxt import read_prototxt, upgraded
 from cam.caffe.schema import message_class
 from cam.errors import CamError, nearest_names
 

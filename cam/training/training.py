@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cam.caffe.formats import read_caffemodel, write_prototxt
+from cam.caffe.caffemodel import read_caffemodel
+from cam.caffe.prototxt import write_prototxt
 from cam.caffe.schema import message_class
 from cam.engines.caffe import gpu_works, import_caffe
 from cam.errors import CamError

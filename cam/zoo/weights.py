@@ -1,4 +1,4 @@
-"""Getting the original weights, and telling whether a file is what it should be.
+"""Where a model's weights are, getting them, and telling whether a file is what it should be.
 
 No checksums of the original weights were ever published. A file is checked by its structure (every
 layer's weights have the shapes that the prototxt asks for); its SHA-256 is recorded when it is
@@ -12,13 +12,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cam import zoo
 from cam.caffe.network import load_network, load_weights
-from cam.errors import CamError
-from cam.files import sha256_of
-from cam.zoo.download import Progress, check_recorded, fetch_file
+from cam.errors import CamError, MissingFileError
+from cam.files import PathLike, models_folder, sha256_of
+from cam.zoo.download import Progress, fetch_file
+from cam.zoo.table import ZooModel
 
-__all__ = ["CheckedWeights", "check_recorded", "check_weights", "fetch", "fetch_folder"]
+__all__ = [
+    "CheckedWeights",
+    "cache_folder",
+    "check_weights",
+    "fetch",
+    "fetch_folder",
+    "find_weights",
+    "weights_folders",
+]
+
+ENVIRONMENT_VARIABLE = "CAM_MODELS"
+"""Names a folder in which weights are looked for first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class CheckedWeights:
     parameters: int
 
 
-def check_weights(path: str | os.PathLike[str], model: zoo.ZooModel) -> CheckedWeights:
+def check_weights(path: PathLike, model: ZooModel) -> CheckedWeights:
     """Check a caffemodel against the prototxt of a model.
 
     Parameters
@@ -60,20 +71,60 @@ def check_weights(path: str | os.PathLike[str], model: zoo.ZooModel) -> CheckedW
     CamError
         If the file cannot be read or a layer's weights are missing or of another shape.
     """
-    network = load_network(zoo.models_folder() / model.prototxt)
+    network = load_network(models_folder() / model.prototxt)
     weights = load_weights(network, path)
     parameters = sum(blob.size for blobs in weights.values() for blob in blobs)
     return CheckedWeights(Path(path), sha256_of(path), parameters)
 
 
+def weights_folders() -> list[Path]:
+    """Return the folders in which weights are looked for, in that order.
+
+    The folder that the environment variable ``CAM_MODELS`` names, the project's own models folder,
+    and the user's cache folder. The working folder is not among them: whoever can write there could
+    replace a model without a word.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    folders = [Path(named)] if named else []
+    folders += [models_folder(), cache_folder()]
+    return list({folder.resolve(): folder for folder in folders}.values())
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for downloaded weights."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("cam")) / "models"
+
+
+def find_weights(model: ZooModel) -> Path:
+    """Return the path of a model's caffemodel.
+
+    Raises
+    ------
+    MissingFileError
+        If it is in none of the folders; the message says where it can be had and how.
+    """
+    folders = weights_folders()
+    for folder in folders:
+        path = folder / model.caffemodel
+        if path.is_file():
+            return path
+    source = model.urls[0] if model.urls else "the project's repository"
+    raise MissingFileError(
+        f"the weights of {model.name!r} are missing: {model.caffemodel} (from {source}) is not in "
+        f"{', '.join(map(str, folders))}; get it with: cam models fetch {model.name}"
+    )
+
+
 def fetch_folder() -> Path:
     """Return the folder that downloads go to: the one that CAM_MODELS names, or the cache."""
-    named = os.environ.get(zoo.ENVIRONMENT_VARIABLE)
-    return Path(named) if named else zoo.cache_folder()
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(named) if named else cache_folder()
 
 
 def fetch(
-    model: zoo.ZooModel, source: str | None = None, progress: Progress | None = None
+    model: ZooModel, source: str | None = None, progress: Progress | None = None
 ) -> CheckedWeights:
     """Download a model's weights, check them and put them where they are found.
 

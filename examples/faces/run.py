@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pictures import CLASSES, load_material, read_boxes, write_pictures
 
-from cam.caffe.network import find_head, load_network
+from cam import zoo
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel, load_files
 from cam.fidelity.engine_agreement import Parity, compare_engines
@@ -36,7 +36,6 @@ from cam.localization import overlap
 from cam.localization.boxes import Box, draw_boxes, paper_box
 from cam.maps.colors import montage
 from cam.pictures.reading import write_picture
-from cam.zoo.table import ILSVRC_2012_MEAN
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -156,8 +155,7 @@ def shown(result: Explanation, seen: Seen) -> NDArray[np.uint8]:
 
 def parity_of(folder: Path, caffemodel: Path, files: Sequence[Path]) -> Parity:
     """Compare the engines on the trained network."""
-    network = load_network(folder / "deploy.prototxt")
-    return compare_engines(network, caffemodel, find_head(network), ILSVRC_2012_MEAN, files)
+    return compare_engines(zoo.load_files(folder / "deploy.prototxt", caffemodel), files)
 
 
 @click.command(help=__doc__)

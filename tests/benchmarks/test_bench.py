@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from networks import loaded
 
 from benchmarks import measure as bench
 from benchmarks import report as bench_report
@@ -18,11 +19,13 @@ from benchmarks.measure import (
     summarize,
 )
 from cam import zoo
-from cam.caffe.network import find_head, load_network, parse_network
+from cam.caffe.head import find_head
+from cam.caffe.network import load_network, parse_network
 from cam.caffe.random_weights import seeded_weights
 from cam.cli.bench import bench as command
 from cam.engines.openvino import OpenVinoEngine
 from cam.errors import CamError
+from cam.files import models_folder
 
 SMALL = """
 input: "data" input_dim: 1 input_dim: 4 input_dim: 8 input_dim: 8
@@ -105,7 +108,7 @@ def test_the_network_in_pytorch_is_the_engines(name: str) -> None:
     from benchmarks.torchnet import TorchNetwork
 
     info = zoo.get(name)
-    network = load_network(zoo.models_folder() / info.prototxt)
+    network = load_network(models_folder() / info.prototxt)
     head, weights = find_head(network), seeded_weights(network)
     module = TorchNetwork(network, weights, head)
     seen: list[np.ndarray] = []
@@ -114,7 +117,7 @@ def test_the_network_in_pytorch_is_the_engines(name: str) -> None:
     batch = np.random.default_rng(0).uniform(-120, 140, shape).astype(np.float32)
     with torch.inference_mode():
         scores = module(torch.from_numpy(batch)).softmax(1).numpy()
-    forward = OpenVinoEngine(network, weights, head).forward(batch)
+    forward = OpenVinoEngine(loaded(network, weights, head)).forward(batch)
     np.testing.assert_allclose(scores, forward.scores, atol=1e-4 * forward.scores.max())
     largest = np.abs(forward.activations).max()
     np.testing.assert_allclose(seen[0], forward.activations, atol=1e-4 * largest)

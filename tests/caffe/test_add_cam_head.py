@@ -11,8 +11,9 @@ import pytest
 from locations import REPOSITORY
 
 import cam
-from cam.caffe.formats import CaffeModel, read_prototxt, write_caffemodel
+from cam.caffe.caffemodel import CaffeModel, write_caffemodel
 from cam.caffe.network import load_network
+from cam.caffe.prototxt import read_prototxt
 from cam.explain.model import CamModel
 from cam.explain.saliency import explain_by_backpropagation
 from cam.explain.styles import get_style
@@ -111,7 +112,9 @@ def test_saliency_is_that_of_the_network_before(folder: Path, pycaffe: Any, coff
     model = load(folder, "small", "caffe:cpu")
     result = explain_by_backpropagation(model, coffee, 1)
     before = net_before(pycaffe, folder, "small", "force_backward: true\n")
-    prepared = get_style("pycaffe").prepare(read_picture(coffee), model.crop, model.preprocessing)
+    prepared = get_style("pycaffe").prepare(
+        read_picture(coffee), model.crop_size, model.preprocessing
+    )
     before.blobs["data"].data[...] = prepared.batch
     before.forward()
     before.blobs["fc8"].diff[...] = np.eye(7)[result.indices]
@@ -123,7 +126,7 @@ def test_saliency_is_that_of_the_network_before(folder: Path, pycaffe: Any, coff
 
 def test_the_class_activation_maps_of_nin_are_its_last_maps(folder: Path, coffee: Path) -> None:
     result = load(folder, "nin", "openvino").explain(coffee, top=7)
-    np.testing.assert_array_equal(result.maps[0], result.forward.activations[0, result.indices])
+    np.testing.assert_array_equal(result.maps[0], result.output.activations[0, result.indices])
 
 
 def test_a_network_of_neither_kind_is_refused(tmp_path: Path, folder: Path) -> None:

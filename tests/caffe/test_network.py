@@ -12,16 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cam.caffe import formats as caffenet
-from cam.caffe.formats import CaffeModel, parse_prototxt
-from cam.caffe.network import (
-    Head,
-    build_network,
-    find_head,
-    fit_weights,
-    load_network,
-    parse_network,
-)
+from cam.caffe import prototxt
+from cam.caffe.caffemodel import CaffeModel
+from cam.caffe.head import Head, find_head
+from cam.caffe.network import build_network, fit_weights, load_network, parse_network
+from cam.caffe.prototxt import parse_prototxt
 from cam.errors import CamError
 from cam.zoo.table import ZOO
 
@@ -255,7 +250,7 @@ ORIGINAL = [model for model in ZOO if model.name != "efficientnet-lite0"]
 def test_the_head_is_found_from_the_graph(model: Any, models: Path) -> None:
     network = load_network(models / model.prototxt)
     assert find_head(network) == Head(model.last_conv, model.class_layer, "prob")
-    assert network.input_shape[1:] == (3, model.crop, model.crop)
+    assert network.input_shape[1:] == (3, model.crop_size, model.crop_size)
 
 
 @pytest.mark.caffe
@@ -264,10 +259,10 @@ def test_blobs_and_weights_have_the_shapes_that_caffe_gives_them(
     model: Any, models: Path, pycaffe: Any, tmp_path: Path
 ) -> None:
     network = load_network(models / model.prototxt)
-    message = caffenet.read_prototxt(models / model.prototxt)
+    message = prototxt.read_prototxt(models / model.prototxt)
     if message.input_dim:
         message.input_dim[0] = 1
-    caffenet.write_prototxt(tmp_path / "one.prototxt", message)
+    prototxt.write_prototxt(tmp_path / "one.prototxt", message)
     net = pycaffe.Net(str(tmp_path / "one.prototxt"), pycaffe.TEST)
     ours = {name: shape[1:] for name, shape in network.blob_shapes.items()}
     # Caffe splits blobs that several layers read and adds the copies under other names.

@@ -12,9 +12,10 @@ import pytest
 
 from cam import zoo
 from cam.cli import COMMANDS
+from cam.files import models_folder
 
-PROTOTXT = zoo.models_folder() / "efficientnet-lite0.prototxt"
-CAFFEMODEL = zoo.models_folder() / "efficientnet-lite0.caffemodel"
+PROTOTXT = models_folder() / "efficientnet-lite0.prototxt"
+CAFFEMODEL = models_folder() / "efficientnet-lite0.caffemodel"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -92,7 +93,7 @@ def test_two_runs_give_the_same(run) -> None:
 
 
 def test_models_lists_every_model_and_what_is_missing(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cam.zoo.table.weights_folders", lambda: [zoo.models_folder()])
+    monkeypatch.setattr("cam.zoo.weights.weights_folders", lambda: [models_folder()])
     code, output, _ = run("models")
     assert code == 0
     for model in zoo.ZOO:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,17 @@ import numpy as np
 import pytest
 
 from cam import zoo
-from cam.caffe.network import find_head, load_network, load_weights
 from cam.engines import compiled
 from cam.engines.openvino import OpenVinoEngine
-from cam.files import sha256_of
 
 INFO = zoo.get(zoo.EMBEDDED)
 BATCH = np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)
 
 
 def scores(threads: int | None = None, digest: str | None = None) -> np.ndarray:
-    network = load_network(zoo.models_folder() / INFO.prototxt)
-    path = zoo.find_weights(INFO)
-    weights = load_weights(network, path)
-    engine = OpenVinoEngine(
-        network, weights, find_head(network), threads, digest or sha256_of(path)
-    )
-    return engine.forward(BATCH).scores
+    network = zoo.load_network()
+    chosen = replace(network, weights_sha256=digest or network.weights_sha256)
+    return OpenVinoEngine(chosen, threads).forward(BATCH).scores
 
 
 @pytest.fixture

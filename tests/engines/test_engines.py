@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 import reference
 from locations import REPOSITORY
+from networks import loaded
 from numpy.typing import NDArray
 
-from cam.caffe.formats import CaffeModel, read_prototxt, write_caffemodel, write_prototxt
-from cam.caffe.network import Head, Network, find_head, load_network
+from cam.caffe.head import Head, find_head
+from cam.caffe.network import Network, load_network
 from cam.engines import ENGINES, open_engine
+from cam.engines import caffe as caffe_engine
 from cam.engines.openvino import OpenVinoEngine
 from cam.errors import CamError
 
@@ -80,7 +83,7 @@ def reference_blobs(prototxt: str) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def engine_for(case: Seeded, threads: int | None = 1) -> OpenVinoEngine:
-    return OpenVinoEngine(case.network, case.weights, case.head, threads)
+    return OpenVinoEngine(loaded(case.network, case.weights, case.head), threads)
 
 
 def relative_difference(actual: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -100,28 +103,21 @@ def test_the_openvino_engine_agrees_with_numpy(prototxt: str) -> None:
     assert relative_difference(result.scores, scores) < TOLERANCE
 
 
-def write_files(case: Seeded, folder: Path) -> tuple[Path, Path]:
-    prototxt, caffemodel = folder / "net.prototxt", folder / "net.caffemodel"
-    net = read_prototxt(case.network.source)
-    write_prototxt(prototxt, net)
-    write_caffemodel(caffemodel, CaffeModel(net, case.weights))
-    return prototxt, caffemodel
-
-
 @pytest.mark.caffe
 @pytest.mark.parametrize(
     "prototxt", [GOOGLENET, ALEXNET, pytest.param(VGG16, marks=pytest.mark.slow)]
 )
 def test_the_caffe_engine_agrees_with_numpy(prototxt: str, pycaffe: Any, tmp_path: Path) -> None:
     case = seeded(prototxt)
-    _, caffemodel = write_files(case, tmp_path)
-    engine = open_engine("caffe:cpu", case.network, case.weights, case.head, caffemodel)
+    engine = open_engine("caffe:cpu", loaded(case.network, case.weights))
     assert (engine.name, engine.device) == ("caffe", "cpu")
     result = engine.forward(case.picture)
     activations, scores = reference_blobs(prototxt)
     assert relative_difference(result.activations, activations) < TOLERANCE
     assert relative_difference(result.scores, scores) < TOLERANCE
-    np.testing.assert_array_equal(engine.class_weights, case.weights[case.head.class_layer][0])
+    np.testing.assert_array_equal(
+        engine.network.class_weights, case.weights[case.head.class_layer][0]
+    )
 
 
 # --- a small network for what does not depend on the architecture ---------------------------------
@@ -157,9 +153,8 @@ def small(tmp_path: Path) -> Seeded:
 def engine(request: pytest.FixtureRequest, small: Seeded, tmp_path: Path) -> Any:
     if request.param == "caffe":
         request.getfixturevalue("pycaffe")
-    _, caffemodel = write_files(small, tmp_path)
     choice = {"openvino": "openvino", "caffe": "caffe:cpu"}[request.param]
-    return open_engine(choice, small.network, small.weights, small.head, caffemodel, threads=1)
+    return open_engine(choice, loaded(small.network, small.weights), threads=1)
 
 
 def pictures(count: int) -> NDArray[np.float32]:
@@ -172,8 +167,8 @@ def test_a_forward_gives_what_the_protocol_says(engine: Any, small: Seeded) -> N
     assert (result.activations.dtype, result.scores.dtype) == (np.float32, np.float32)
     assert result.activations.min() == 0  # after the activation layer
     np.testing.assert_allclose(result.scores.sum(axis=1), 1, rtol=1e-6)
-    assert engine.class_weights.shape == (10, 24)
-    np.testing.assert_array_equal(engine.class_weights, small.weights["fc"][0])
+    assert engine.network.class_weights.shape == (10, 24)
+    np.testing.assert_array_equal(engine.network.class_weights, small.weights["fc"][0])
 
 
 def test_each_picture_of_a_batch_gets_its_own_result(engine: Any) -> None:
@@ -234,7 +229,7 @@ def test_submitted_batches_give_what_a_forward_gives(engine: Any) -> None:
 def test_the_compiled_network_computes_in_single_precision(small: Seeded) -> None:
     engine = engine_for(small)
     engine.forward(small.picture)
-    compiled = engine._requests[1].get_compiled_model()
+    compiled = engine._compiled[1, "LATENCY"]._compiled
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     assert compiled.get_property("EXECUTION_MODE_HINT").name in ("ACCURACY", "PERFORMANCE")
 
@@ -256,7 +251,7 @@ def test_threads_can_be_set_and_change_nothing(small: Seeded, threads: int | Non
     result = engine.forward(small.picture)
     np.testing.assert_allclose(result.activations, expected.activations, atol=1e-5)
     if threads is not None:
-        compiled = engine._requests[1].get_compiled_model()
+        compiled = engine._compiled[1, "LATENCY"]._compiled
         # OpenVINO takes no more than there are processors.
         assert 1 <= compiled.get_property("INFERENCE_NUM_THREADS") <= threads
 
@@ -266,14 +261,14 @@ def test_threads_can_be_set_and_change_nothing(small: Seeded, threads: int | Non
 
 def test_an_unknown_engine_is_refused_with_the_nearest_name(small: Seeded) -> None:
     with pytest.raises(CamError, match="no engine 'openvno'; nearest: openvino; there are"):
-        open_engine("openvno", small.network, small.weights, small.head, Path("x"))
-    assert ENGINES == ("auto", "openvino", "caffe")
+        open_engine("openvno", loaded(small.network, small.weights))
+    assert list(ENGINES) == ["openvino", "caffe"]
 
 
 def test_openvino_runs_on_the_cpu_only(small: Seeded) -> None:
-    assert open_engine("openvino:cpu", small.network, small.weights, small.head, Path("x"))
+    assert open_engine("openvino:cpu", loaded(small.network, small.weights))
     with pytest.raises(CamError, match="runs on the CPU, not on 'gpu:0'"):
-        open_engine("openvino:gpu:0", small.network, small.weights, small.head, Path("x"))
+        open_engine("openvino:gpu:0", loaded(small.network, small.weights))
 
 
 def without_caffe(code: str) -> str:
@@ -306,10 +301,11 @@ def test_auto_takes_openvino_where_there_is_no_caffe() -> None:
 
 
 @pytest.mark.caffe
-def test_auto_takes_caffe_where_it_is(small: Seeded, pycaffe: Any, tmp_path: Path) -> None:
-    _, caffemodel = write_files(small, tmp_path)
-    engine = open_engine("auto", small.network, small.weights, small.head, caffemodel)
-    assert engine.name == "caffe"
+def test_auto_takes_openvino_where_caffe_has_no_gpu(
+    small: Seeded, pycaffe: Any, tmp_path: Path
+) -> None:
+    engine = open_engine("auto", loaded(small.network, small.weights))
+    assert engine.name == "openvino"
 
 
 @pytest.mark.caffe
@@ -317,9 +313,8 @@ def test_auto_takes_caffe_where_it_is(small: Seeded, pycaffe: Any, tmp_path: Pat
 def test_a_device_that_is_not_there_is_refused(
     device: str, small: Seeded, pycaffe: Any, tmp_path: Path
 ) -> None:
-    _, caffemodel = write_files(small, tmp_path)
     with pytest.raises(CamError, match=r"device|cannot use"):
-        open_engine(f"caffe:{device}", small.network, small.weights, small.head, caffemodel)
+        open_engine(f"caffe:{device}", loaded(small.network, small.weights))
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -329,12 +324,12 @@ def test_a_device_that_is_not_there_is_refused(
 def test_the_input_gradient_is_the_slope_of_the_score(
     small: Seeded, pycaffe: Any, tmp_path: Path
 ) -> None:
-    from cam.engines.caffe import PycaffeEngine
+    from cam.engines.caffe import CaffeEngine
 
-    _, caffemodel = write_files(small, tmp_path)
-    engine = PycaffeEngine(small.network, small.head, caffemodel, "cpu")
+    engine = CaffeEngine(loaded(small.network, small.weights), "cpu")
     batch, classes = pictures(2), np.array([7, 2])
-    gradient = engine.input_gradient(batch, classes)
+    _, gradients = engine.input_gradients(batch, lambda _: classes)
+    gradient = gradients[[0, 1], [0, 1]]
     assert gradient.shape == batch.shape
     layers = [layer.message for layer in small.network.layers]
 
@@ -356,12 +351,49 @@ def test_the_input_gradient_is_the_slope_of_the_score(
 def test_a_gradient_leaves_later_forwards_as_they_are(
     small: Seeded, pycaffe: Any, tmp_path: Path
 ) -> None:
-    from cam.engines.caffe import PycaffeEngine
+    from cam.engines.caffe import CaffeEngine
 
-    _, caffemodel = write_files(small, tmp_path)
-    engine = PycaffeEngine(small.network, small.head, caffemodel, "cpu")
+    engine = CaffeEngine(loaded(small.network, small.weights), "cpu")
     before = engine.forward(small.picture).scores
-    first = engine.input_gradient(small.picture, np.array([1]))
-    second = engine.input_gradient(small.picture, np.array([1]))
+    first = engine.input_gradients(small.picture, lambda _: np.array([1]))[1]
+    second = engine.input_gradients(small.picture, lambda _: np.array([1]))[1]
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(engine.forward(small.picture).scores, before)
+
+
+def test_serial_results_from_many_threads(engine: Any) -> None:
+    batches = [pictures(8)[index : index + 1] for index in range(8)]
+    alone = [engine.forward(batch) for batch in batches]
+
+    def run(index: int) -> Any:
+        batch = batches[index % 8]
+        return engine.forward(batch) if index % 3 else engine.submit(batch)()
+
+    with ThreadPoolExecutor(8) as pool:
+        for index, output in enumerate(pool.map(run, range(320))):
+            expected = alone[index % 8]
+            np.testing.assert_allclose(output.scores, expected.scores, atol=1e-6)
+            np.testing.assert_allclose(output.activations, expected.activations, atol=1e-5)
+            if index % 3:
+                np.testing.assert_array_equal(output.scores, expected.scores)
+
+
+def test_the_environment_names_the_engine_to_take(
+    small: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAM_ENGINE", "openvno")
+    with pytest.raises(CamError, match="no engine 'openvno'"):
+        open_engine(None, loaded(small.network, small.weights))
+    assert open_engine("openvino", loaded(small.network, small.weights)).name == "openvino"
+
+
+def test_a_probe_for_a_gpu_runs_nothing_from_the_working_folder(
+    tmp_path: Path, pycaffe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "caffe.py").write_text("open('executed', 'w')\n")
+    (tmp_path / "sitecustomize.py").write_text("open('executed', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("cam.engines.caffe._has_cuda_driver", lambda: True)
+    assert caffe_engine.gpu_works() is False
+    assert not (tmp_path / "executed").exists()

@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 import pytest
 import reference
+from networks import loaded
 from numpy.typing import NDArray
 
-from cam.caffe.network import Head, Network, parse_network
+from cam.caffe.head import Head
+from cam.caffe.network import Network, parse_network
 from cam.engines.onnx_graph import to_onnx
 from cam.engines.openvino import OpenVinoEngine
 from cam.errors import CamError
@@ -24,12 +26,6 @@ BATCH = 2
 
 Weights = dict[str, tuple[NDArray[np.float32], ...]]
 RunNetwork = Callable[[str, Weights, NDArray[np.float32], str], NDArray[Any]]
-
-
-@pytest.fixture(autouse=True)
-def without_kept_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile every network anew, as the code at hand writes it."""
-    monkeypatch.setenv("CAM_COMPILED", "off")
 
 
 def wrapped(layers: str, size: tuple[int, ...] = (5, 6), channels: int = 4) -> str:
@@ -65,7 +61,9 @@ def input_for(network: Network) -> NDArray[np.float32]:
 
 
 def by_the_engine(text: str, weights: Weights, x: NDArray[np.float32], blob: str) -> NDArray[Any]:
-    engine = OpenVinoEngine(parse_network(text), weights, Head(blob, "class layer", "prob"), 1)
+    engine = OpenVinoEngine(
+        loaded(parse_network(text), weights, Head(blob, "class layer", "prob")), 1
+    )
     return engine.forward(x).activations
 
 
@@ -428,7 +426,7 @@ def resnet() -> str:
 def test_a_residual_network_runs_as_in_caffe(blob: str, run_otherwise: RunNetwork) -> None:
     network = parse_network(resnet())
     weights, x = weights_for(network), input_for(network)
-    engine = OpenVinoEngine(network, weights, Head("resb", "class layer", "prob"), 1)
+    engine = OpenVinoEngine(loaded(network, weights, Head("resb", "class layer", "prob")), 1)
     result = engine.forward(x)
     got = {"resb": result.activations, "prob": result.scores}[blob]
     assert_close(got, run_otherwise(resnet(), weights, x, blob))
@@ -439,7 +437,7 @@ def test_a_residual_network_runs_as_in_caffe(blob: str, run_otherwise: RunNetwor
 
 def test_the_onnx_model_has_one_input_two_outputs_and_any_batch() -> None:
     network = parse_network(resnet())
-    model = to_onnx(network, weights_for(network), Head("resb", "class layer", "prob"))
+    model = to_onnx(network, weights_for(network), ("resb", "prob"))
     onnx.checker.check_model(model, full_check=True)
     shapes = {
         value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
@@ -451,7 +449,7 @@ def test_the_onnx_model_has_one_input_two_outputs_and_any_batch() -> None:
 
 def test_the_onnx_model_holds_float32_weights_only() -> None:
     network = parse_network(resnet())
-    model = to_onnx(network, weights_for(network), Head("resb", "class layer", "prob"))
+    model = to_onnx(network, weights_for(network), ("resb", "prob"))
     types = {tensor.data_type for tensor in model.graph.initializer}
     assert types == {onnx.TensorProto.FLOAT}
 
@@ -468,7 +466,7 @@ def test_onnx_runs_by_its_own_reference_evaluator() -> None:
     text = wrapped(poolings + layer("Concat", "", "fMAX fAVE"))
     network = parse_network(text)
     weights, x = weights_for(network), input_for(network)
-    model = to_onnx(network, weights, Head("out", "class layer", "prob"))
+    model = to_onnx(network, weights, ("out", "prob"))
     out, prob = ReferenceEvaluator(model).run(None, {"data": x})
     assert_close(np.asarray(out), by_the_reference(text, weights, x, "out"))
     assert_close(np.asarray(prob), by_the_reference(text, weights, x, "prob"))
@@ -491,4 +489,4 @@ def test_what_cannot_be_run_names_the_layer(layers: str, words: str) -> None:
     kind = layers.split('"')[1]
     with pytest.raises(CamError, match=f"prototxt: layer '{kind}' of type .*{words}"):
         network = parse_network(wrapped(layers))
-        to_onnx(network, weights_for(network), Head("out", "class layer", "prob"))
+        to_onnx(network, weights_for(network), ("out", "prob"))

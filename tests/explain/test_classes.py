@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import cam
 from cam import zoo
-from cam.explain.classes import explain_class, find_class, plain_name, short_name
+from cam.zoo.class_names import find_class, plain_name, short_name
 
 NAMES = zoo.class_names("categories1000.txt")
 
@@ -41,14 +43,24 @@ def test_what_is_no_class_or_several_is_refused(wanted: str, message: str) -> No
         find_class(NAMES, wanted)
 
 
-def test_a_chosen_classs_map_is_the_one_it_has_among_the_top_classes(coffee: object) -> None:
+def test_a_chosen_classs_map_is_the_one_it_has_among_the_top_classes(coffee: Path) -> None:
     model = cam.load(engine="openvino")
-    top = model.explain(coffee, top=3)  # type: ignore[arg-type]
-    third = explain_class(model, top, int(top.indices[2]))
+    top = model.explain(coffee, top=3)
+    third = top.of_class(int(top.indices[2]))
     assert third.names == top.names[2:]
     assert third.probabilities == top.probabilities[2:]
     np.testing.assert_array_equal(third.maps[:, 0], top.maps[:, 2])
     np.testing.assert_array_equal(third.overlay(0), top.overlay(2))
+
+
+def test_any_class_can_be_explained_and_later_asked_for(coffee: Path) -> None:
+    model = cam.load(engine="openvino")
+    named = model.explain(coffee, classes=["n07930864", "espresso", 968])
+    assert named.names == tuple(NAMES[index] for index in (968, 967, 968))
+    later = model.explain(coffee, top=1).of_class(968)
+    np.testing.assert_array_equal(later.maps[:, 0], named.maps[:, 0])
+    with pytest.raises(ValueError, match="no class 1000"):
+        later.of_class(1000)
 
 
 def test_names_for_people_have_no_ids_and_no_folders() -> None:

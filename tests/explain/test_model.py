@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,10 @@ import scipy.io
 from PIL import Image
 
 import cam
-from cam.engines import Forward
+from cam.engines import NetworkOutput
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
-from cam.explain.styles import Prepared
+from cam.explain.styles import NetworkInput, PycaffeStyle
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_shapes_and_types_are_as_documented(result: Explanation, model: CamModel
     assert result.maps.shape == (1, 5, 7, 7)
     assert result.merged.shape == result.heat_maps.shape == (5, 256, 256)
     assert result.heat_maps.dtype == np.float64
-    assert result.forward.activations.shape == (1, model.engine.class_weights.shape[1], 7, 7)
+    assert result.output.activations.shape == (1, model.class_weights.shape[1], 7, 7)
     assert result.overlay(0).shape == result.heat_picture(0).shape == (256, 256, 3)
     assert result.montage().shape == (256, 6 * 256 + 5 * 8, 3)
 
@@ -83,7 +84,7 @@ def test_maps_add_up_to_the_class_score(result: Explanation, model: CamModel) ->
 
 def cam_weights_bias() -> np.ndarray:
     from cam import zoo
-    from cam.caffe.formats import read_caffemodel
+    from cam.caffe.caffemodel import read_caffemodel
 
     info = zoo.get(zoo.EMBEDDED)
     return np.asarray(read_caffemodel(zoo.find_weights(info)).blobs[info.class_layer][1])
@@ -134,7 +135,7 @@ def test_the_crops_placement_moves_the_map_onto_the_crop(model: CamModel, coffee
 def test_ten_crops_give_ten_maps_and_mean_scores(model: CamModel, coffee: Path) -> None:
     result = model.explain(coffee, style="matlab")
     assert result.maps.shape == (10, 5, 7, 7)
-    np.testing.assert_allclose(result.scores, result.forward.scores.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(result.scores, result.output.scores.mean(axis=0), rtol=1e-6)
     assert result.names[0] == "n07920052 espresso"
 
 
@@ -150,7 +151,7 @@ def test_npz_holds_plain_arrays(result: Explanation, tmp_path: Path) -> None:
 def test_mat_has_the_originals_variables_and_orders(result: Explanation, tmp_path: Path) -> None:
     result.to_mat(tmp_path / "features.mat")
     variables = scipy.io.loadmat(tmp_path / "features.mat")
-    activations = result.forward.activations
+    activations = result.output.activations
     stored = variables["activation_lastconv"]
     np.testing.assert_array_equal(stored.reshape(7, 7, 1280), activations[0].transpose(2, 1, 0))
     np.testing.assert_array_equal(variables["scores"].ravel(), result.scores)
@@ -201,11 +202,73 @@ def test_a_second_result_leaves_nothing_of_the_first(
 
 
 def test_scores_that_are_not_finite_are_refused(model: CamModel, result: Explanation) -> None:
-    scores = np.full_like(result.forward.scores, np.nan)
-    forward = Forward(result.forward.activations, scores)
-    picture = Prepared(result.frame, np.zeros((1, 3, 224, 224), np.float32))
+    scores = np.full_like(result.output.scores, np.nan)
+    output = NetworkOutput(result.output.activations, scores)
+    picture = NetworkInput(result.frame, np.zeros((1, 3, 224, 224), np.float32), (256, 256))
     with pytest.raises(cam.CamError, match="not finite"):
-        model.explained(picture, forward, 5, result.style)
+        model.explain_output(picture, output, result.style)
+
+
+def test_a_style_may_be_an_object_of_the_callers_own(model: CamModel, coffee: Path) -> None:
+    class Upside(PycaffeStyle):
+        """Turns every picture upside down first."""
+
+        def prepare(self, picture, *arguments):  # type: ignore[no-untyped-def]
+            return super().prepare(picture[::-1].copy(), *arguments)
+
+    own = model.explain(coffee, style=Upside())
+    turned = model.explain(cv2.imread(str(coffee))[::-1].copy())
+    np.testing.assert_array_equal(own.maps, turned.maps)
+
+
+def test_many_threads_get_what_one_gets(model: CamModel, coffee: Path) -> None:
+    picture = cv2.imread(str(coffee))
+    pictures = [np.roll(picture, 40 * shift, axis=1) for shift in range(8)]
+    alone = [model.explain(one, top=1) for one in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda i: model.explain(pictures[i % 8], top=1), range(64)))
+    for i, result in enumerate(together):
+        np.testing.assert_array_equal(result.scores, alone[i % 8].scores)
+        np.testing.assert_array_equal(result.maps, alone[i % 8].maps)
+
+
+@pytest.mark.parametrize("style", ["pycaffe", "matlab"])
+def test_a_saved_result_loads_again(
+    model: CamModel, coffee: Path, style: str, tmp_path: Path
+) -> None:
+    result = model.explain(coffee, style=style)
+    result.save(tmp_path)
+    loaded = Explanation.load(tmp_path)
+    for k in range(5):
+        np.testing.assert_array_equal(loaded.overlay(k), result.overlay(k))
+    assert loaded.to_dict() == json.loads(json.dumps(result.to_dict()))
+    assert loaded.boxes(0) == result.boxes(0)
+    assert loaded.of_class(int(result.indices[3])).names == result.names[3:4]
+    with pytest.raises(cam.CamError, match="explain the picture again"):
+        loaded.of_class(0)
+    with pytest.raises(cam.CamError, match="activations are not here"):
+        loaded.to_mat(tmp_path / "features.mat")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+def test_what_is_no_whole_result_is_refused(
+    result: Explanation, damage: str, tmp_path: Path
+) -> None:
+    result.save(tmp_path)
+    maps = tmp_path / "maps.npz"
+    if damage == "missing":
+        maps.unlink()
+    elif damage == "cut":
+        maps.write_bytes(maps.read_bytes()[:-500])
+    else:
+        np.savez(maps, indices=np.arange(3))
+    with pytest.raises(cam.CamError, match=r"maps\.npz|not a whole result"):
+        Explanation.load(tmp_path)
+
+
+def test_explanations_compare_and_hash_as_objects(result: Explanation) -> None:
+    assert result == result
+    assert len({result, result}) == 1
 
 
 def test_one_picture_is_not_many(model: CamModel, coffee: Path) -> None:
@@ -229,7 +292,7 @@ def test_missing_weights_say_the_file_the_source_and_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CAM_MODELS", str(tmp_path))
-    monkeypatch.setattr("cam.zoo.table.weights_folders", lambda: [tmp_path])
+    monkeypatch.setattr("cam.zoo.weights.weights_folders", lambda: [tmp_path])
     with pytest.raises(cam.CamError) as error:
         cam.load("googlenet")
     message = str(error.value)

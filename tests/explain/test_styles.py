@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cam import zoo
+from cam.caffe.preprocessing import ILSVRC_2012_MEAN
 from cam.explain.styles import MatlabStyle, PycaffeStyle, Style
 from cam.maps.activation_maps import enlarge_maps
 from cam.maps.colors import blend, blend_tables
@@ -68,7 +69,7 @@ def test_overlays_of_real_pictures_are_those_of_the_ports_steps(
 ) -> None:
     picture = cv2.imread(str(shared_data / name))
     frame, batch = port_input(picture, crop)
-    prepared = PycaffeStyle().prepare(picture, crop, zoo.ILSVRC_2012_MEAN)
+    prepared = PycaffeStyle().prepare(picture, crop, ILSVRC_2012_MEAN)
     np.testing.assert_array_equal(prepared.frame, frame)
     np.testing.assert_array_equal(prepared.batch, batch[np.newaxis])
     maps = np.random.default_rng(size).standard_normal((1, 5, size, size)).astype(np.float32)
@@ -114,7 +115,7 @@ def test_maps_whose_picture_lacks_some_bytes_are_those_of_the_ports_steps(
 def test_the_channels_of_an_rgb_network_are_swapped_and_scaled() -> None:
     picture = pictures_of(0, 255, seed=1)
     info = zoo.get("efficientnet-lite0")
-    prepared = PycaffeStyle().prepare(picture, info.crop, info.preprocessing)
+    prepared = PycaffeStyle().prepare(picture, info.crop_size, info.preprocessing)
     pixels = picture[16:240, 16:240, ::-1].transpose(2, 0, 1)
     np.testing.assert_array_equal(prepared.batch[0], (pixels - 127.0) / 128)
 

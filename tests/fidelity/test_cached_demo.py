@@ -83,7 +83,7 @@ def test_features_give_what_the_network_gives(coffee: Path, tmp_path: Path) -> N
     model = cam.load("efficientnet-lite0", engine="openvino")
     expected = model.explain(coffee, top=3, style="matlab")
     expected.to_mat(tmp_path / "img.mat")
-    save_network(tmp_path / "net.mat", model.engine.class_weights, model.class_names)
+    save_network(tmp_path / "net.mat", model.class_weights, model.class_names)
     result = explain_features(tmp_path / "img.mat", tmp_path / "net.mat", coffee, top=3)
     assert result.names == expected.names
     np.testing.assert_array_equal(result.scores, expected.scores)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cam.cli import main
-from cam.engines import Forward
+from cam.engines import NetworkOutput
 from cam.explain.explanation import Explanation
 from cam.explain.styles import MatlabStyle, PycaffeStyle
 from cam.fidelity import Pair, Tolerance, compare_files, difference
@@ -54,8 +54,9 @@ def result(weights: np.ndarray, coffee: Path) -> Explanation:
         indices=indices,
         names=tuple(NAMES[index] for index in indices),
         maps=return_cam_map(activations, weights[indices]),
-        forward=Forward(activations, scores),
-        crop=224,
+        output=NetworkOutput(activations, scores),
+        crop_size=224,
+        picture_size=(256, 256),
         style=MatlabStyle(),
         record={"model": "random", "style": "matlab"},
     )
@@ -105,8 +106,8 @@ def test_the_two_styles_differ_and_the_picture_shows_where(
     result: Explanation, folder: Path, tmp_path: Path, capsys: Any
 ) -> None:
     center = slice(4, 5)
-    forward = Forward(result.forward.activations[center], result.forward.scores[center])
-    port = replace(result, style=PycaffeStyle(), maps=result.maps[center], forward=forward)
+    output = NetworkOutput(result.output.activations[center], result.output.scores[center])
+    port = replace(result, style=PycaffeStyle(), maps=result.maps[center], output=output)
     port.save(tmp_path / "port")
     assert run("compare", folder, tmp_path / "port", "-o", tmp_path / "out") == 1
     printed = capsys.readouterr().out
@@ -167,8 +168,8 @@ def test_the_workspace_of_the_original_demo_lines_up(
         {
             "topNum": 5,
             "img": result.frame[:, :, ::-1],
-            "activation_lastconv": result.forward.activations.transpose(3, 2, 1, 0),
-            "scores": result.forward.scores.T,
+            "activation_lastconv": result.output.activations.transpose(3, 2, 1, 0),
+            "scores": result.output.scores.T,
             "scoresMean": result.scores,
             "IDX_category": order + 1.0,
             "value_category": result.scores[order],
@@ -234,7 +235,7 @@ def test_a_heat_map_of_the_ports_colours_is_read_too(result: Explanation, tmp_pa
 def test_features_are_compared_with_maps_through_the_class_layer(
     result: Explanation, weights: np.ndarray, tmp_path: Path
 ) -> None:
-    save_features(tmp_path / "img.mat", result.forward.activations, result.forward.scores)
+    save_features(tmp_path / "img.mat", result.output.activations, result.output.scores)
     save_network(tmp_path / "net.mat", weights, NAMES)
     write_mat(tmp_path / "theirs.mat", matlab_variables(result))
     files = (tmp_path / "img.mat", tmp_path / "theirs.mat")
@@ -248,7 +249,7 @@ def test_features_are_compared_with_maps_through_the_class_layer(
 def test_another_order_of_crops_is_found(result: Explanation, folder: Path, tmp_path: Path) -> None:
     # Rows in the outer loop, as an older mergeTenCrop.m has it.
     order = [0, 2, 1, 3, 4, 5, 7, 6, 8, 9]
-    forward = result.forward
+    forward = result.output
     save_features(tmp_path / "img.mat", forward.activations[order], forward.scores[order])
     outcome = compare_files(folder, tmp_path / "img.mat")
     assert outcome.within
@@ -258,7 +259,7 @@ def test_another_order_of_crops_is_found(result: Explanation, folder: Path, tmp_
 
 
 def test_arrays_in_caffes_order_are_recognised(result: Explanation, tmp_path: Path) -> None:
-    forward = result.forward
+    forward = result.output
     save_features(tmp_path / "matlab.mat", forward.activations, forward.scores)
     variables = {"activation_lastconv": forward.activations, "scores": forward.scores}
     write_mat(tmp_path / "caffe.mat", variables)
@@ -289,7 +290,7 @@ def test_the_order_of_the_first_crop_alone_is_pointed_out(
     result: Explanation, folder: Path, tmp_path: Path
 ) -> None:
     # 1 x 1 x classes x crops, which MATLAB's sort(mean(scores,2)) sorts crop by crop.
-    order = np.argsort(-result.forward.scores, axis=1) + 1
+    order = np.argsort(-result.output.scores, axis=1) + 1
     write_mat(tmp_path / "theirs.mat", {"IDX_category": order.T[np.newaxis, np.newaxis]})
     outcome = compare_files(folder, tmp_path / "theirs.mat")
     assert not outcome.within

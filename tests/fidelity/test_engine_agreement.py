@@ -10,8 +10,7 @@ import pytest
 from locations import DATA
 
 from cam import zoo
-from cam.caffe.network import find_head, load_network
-from cam.caffe.random_weights import seeded_caffemodel
+from cam.caffe.head import find_head
 from cam.fidelity.engine_agreement import BlobDifference, Parity, compare_engines
 
 pytestmark = pytest.mark.caffe
@@ -25,12 +24,10 @@ RESIDUAL = DATA / "residual.prototxt"
 )
 def test_engines_agree_on_every_model_of_the_table(name: str, coffee: Path, pycaffe: Any) -> None:
     info = zoo.get(name)
-    prototxt = zoo.models_folder() / info.prototxt
-    network = load_network(prototxt)
-    head = find_head(network)
+    network = zoo.load_network(name, seed=1)
+    head = find_head(network.network)
     assert (head.last_conv, head.class_layer) == (info.last_conv, info.class_layer)
-    with seeded_caffemodel(network, prototxt, seed=1) as caffemodel:
-        parity = compare_engines(network, caffemodel, head, info.preprocessing, [coffee])
+    parity = compare_engines(network, [coffee])
     # OpenCV's importer and Caffe differ by 5e-6 of the largest value on these networks; two
     # implementations that sum in another order do.
     assert max(blob.relative for blob in parity.blobs) < 5e-5
@@ -38,22 +35,16 @@ def test_engines_agree_on_every_model_of_the_table(name: str, coffee: Path, pyca
 
 
 def test_engines_agree_on_the_embedded_models_own_weights(coffee: Path, pycaffe: Any) -> None:
-    info = zoo.get(zoo.EMBEDDED)
-    network = load_network(zoo.models_folder() / info.prototxt)
     pictures = [coffee, cv2.imread(str(coffee))[:, ::-1].copy()]
-    parity = compare_engines(
-        network, zoo.find_weights(info), find_head(network), info.preprocessing, pictures
-    )
+    parity = compare_engines(zoo.load_network(), pictures)
     assert parity.holds
     assert parity.same_top == parity.pictures == 2
 
 
 def test_engines_agree_on_a_residual_network(coffee: Path, pycaffe: Any) -> None:
-    network = load_network(RESIDUAL)
-    head = find_head(network)
-    assert (head.last_conv, head.class_layer) == ("res2a", "fc10")
-    with seeded_caffemodel(network, RESIDUAL) as caffemodel:
-        parity = compare_engines(network, caffemodel, head, zoo.ILSVRC_2012_MEAN, [coffee])
+    network = zoo.load_files(RESIDUAL, None, seed=0)
+    assert (network.head.last_conv, network.head.class_layer) == ("res2a", "fc10")
+    parity = compare_engines(network, [coffee])
     assert parity.holds
 
 

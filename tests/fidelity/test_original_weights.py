@@ -12,11 +12,13 @@ import pytest
 
 import cam
 from cam import zoo
-from cam.caffe.formats import CaffeModel, read_prototxt, write_caffemodel
+from cam.caffe.caffemodel import CaffeModel, write_caffemodel
 from cam.caffe.network import load_network
+from cam.caffe.prototxt import read_prototxt
 from cam.cli import main
 from cam.explain.model import CamModel
 from cam.fidelity.original_weights import verify
+from cam.files import models_folder
 from cam.matlab.matfiles import load_features, save_features, save_network
 from cam.matlab.matfiles import load_network as load_class_layer
 
@@ -27,7 +29,7 @@ NAMES = [f"n{index:08d} thing" for index in range(1000)]
 def seeded_weights(path: Path, class_weights: np.ndarray | None = None) -> None:
     """Write a caffemodel of GoogLeNet-CAM with random weights, and maybe a given class layer."""
     random = np.random.default_rng(0)
-    prototxt = zoo.models_folder() / GOOGLENET.prototxt
+    prototxt = models_folder() / GOOGLENET.prototxt
     blobs = {}
     for name, shapes in load_network(prototxt).weight_shapes.items():
         spread = np.sqrt(2 / np.prod(shapes[0][1:]))
@@ -58,7 +60,7 @@ def made(model: CamModel, coffee: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("demo")
     cv2.imwrite(str(folder / "img1.jpg"), cv2.imread(str(coffee)))
     model.explain(folder / "img1.jpg", style="matlab").to_mat(folder / "data_img1.mat")
-    save_network(folder / "data_net.mat", model.engine.class_weights, NAMES)
+    save_network(folder / "data_net.mat", model.class_weights, NAMES)
     return folder
 
 
@@ -106,7 +108,7 @@ def test_the_real_class_layer_on_other_layers_passes_and_fails(
 
 
 def test_one_other_weight_in_the_class_layer_fails(model: CamModel, reference: Path) -> None:
-    changed = model.engine.class_weights.copy()
+    changed = model.class_weights.copy()
     changed[3, 4] += 1e-4
     save_network(reference / "data_net.mat", changed, NAMES)
     outcome = verify(model, reference)
@@ -140,7 +142,7 @@ def test_a_missing_reference_says_how_to_get_it(
 def test_missing_weights_are_bad_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr("cam.zoo.table.weights_folders", lambda: [tmp_path])
+    monkeypatch.setattr("cam.zoo.weights.weights_folders", lambda: [tmp_path])
     assert run("verify", "googlenet") == 2
     assert "get it with: cam models fetch googlenet" in capsys.readouterr().err
 

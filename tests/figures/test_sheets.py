@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import cam
-from cam.explain.classes import explain_class
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
 from cam.figures.sheets import (
@@ -49,7 +48,7 @@ def top(model: CamModel, coffee: Path) -> Explanation:
 
 @pytest.fixture(scope="module")
 def espresso(model: CamModel, top: Explanation) -> Explanation:
-    return explain_class(model, top, 967)
+    return top.of_class(967)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +143,7 @@ def test_top_classes_have_names_and_scores_above(top: Explanation) -> None:
 def test_a_comparison_has_a_row_a_picture_and_a_column_a_network(
     espresso: Explanation, model: CamModel, top: Explanation
 ) -> None:
-    cup = explain_class(model, top, 968)
+    cup = top.of_class(968)
     sheet = comparison_sheet([("one", [espresso, cup]), ("two", [espresso, cup])])
     assert [row.label for row in sheet.rows] == ["espresso", "cup"]
     assert [heading.text for heading in sheet.rows[0].headings] == ["picture", "one", "two"]
@@ -201,7 +200,7 @@ def test_maps_of_several_classes_are_not_maps_of_one_class(
     model: CamModel, top: Explanation, espresso: Explanation
 ) -> None:
     with pytest.raises(cam.CamError, match="not 2 classes"):
-        class_maps_sheet([espresso, explain_class(model, top, 968)])
+        class_maps_sheet([espresso, top.of_class(968)])
 
 
 def test_without_matplotlib_the_error_says_how_to_get_it(

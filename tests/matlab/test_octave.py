@@ -154,7 +154,7 @@ def test_octave_runs_the_cached_demo_on_our_files_and_gets_our_figure(octave, tm
     model = cam.load("efficientnet-lite0", engine="openvino")
     result = model.explain(coffee, style="matlab")
     result.to_mat(tmp_path / "data_img1.mat")
-    save_network(tmp_path / "data_net.mat", model.engine.class_weights, model.class_names)
+    save_network(tmp_path / "data_net.mat", model.class_weights, model.class_names)
     # As a PNG: other decoders read a JPEG a level apart, and other resizers a picture of its size.
     write_picture(tmp_path / "img1.png", result.frame)
     theirs = octave("cached_demo", tmp_path / "out.mat", tmp_path)

@@ -16,9 +16,9 @@ from google.protobuf import text_format
 from locations import REPOSITORY
 
 from cam import zoo
-from cam.caffe.formats import parse_prototxt, read_caffemodel, read_prototxt, write_prototxt
-from cam.caffe.network import build_network, find_head, load_network, load_weights
-from cam.caffe.random_weights import seeded_caffemodel
+from cam.caffe.caffemodel import read_caffemodel
+from cam.caffe.network import build_network, load_network
+from cam.caffe.prototxt import parse_prototxt, read_prototxt, write_prototxt
 from cam.engines import open_engine
 from cam.errors import CamError
 from cam.fidelity.engine_agreement import compare_engines
@@ -170,13 +170,11 @@ def test_the_gmp_solver_trains_the_gmp_network(models: Path) -> None:
 
 def test_the_gmp_network_takes_the_maximum_of_each_map(models: Path) -> None:
     prototxt = models / "deploy_googlenetGMP.prototxt"
-    network = load_network(prototxt)
-    head = find_head(network)
-    assert (head.last_conv, head.class_layer) == ("CAM_conv", "CAM_fc")
+    network = zoo.load_files(prototxt, None, seed=0)
+    assert (network.head.last_conv, network.head.class_layer) == ("CAM_conv", "CAM_fc")
     batch = np.random.default_rng(0).normal(0, 1, (1, 3, 224, 224)).astype(np.float32)
-    with seeded_caffemodel(network, prototxt) as caffemodel:
-        weights = load_weights(network, caffemodel)
-        forward = open_engine("openvino", network, weights, head, caffemodel).forward(batch)
+    weights = network.weights
+    forward = open_engine("openvino", network).forward(batch)
     class_weights, bias = (np.asarray(blob, float) for blob in weights["CAM_fc"])
     logits = class_weights @ forward.activations[0].max(axis=(1, 2)) + bias
     expected = np.exp(logits - logits.max())
@@ -186,11 +184,7 @@ def test_the_gmp_network_takes_the_maximum_of_each_map(models: Path) -> None:
 @pytest.mark.caffe
 def test_the_engines_agree_on_the_gmp_network(models: Path, coffee: Path, pycaffe: Any) -> None:
     prototxt = models / "deploy_googlenetGMP.prototxt"
-    network = load_network(prototxt)
-    with seeded_caffemodel(network, prototxt) as caffemodel:
-        parity = compare_engines(
-            network, caffemodel, find_head(network), zoo.ILSVRC_2012_MEAN, [coffee]
-        )
+    parity = compare_engines(zoo.load_files(prototxt, None, seed=0), [coffee])
     assert parity.holds
 
 
@@ -597,7 +591,10 @@ def test_a_missing_solver_is_one_line_and_exit_code_2() -> None:
     command = [sys.executable, "-m", "cam", "train", "--solver", "nowhere.prototxt"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
-    assert finished.stderr == "cam: cannot read nowhere.prototxt: No such file or directory\n"
+    assert (
+        finished.stderr
+        == "cam: cannot read the prototxt nowhere.prototxt: No such file or directory\n"
+    )
 
 
 @pytest.mark.slow

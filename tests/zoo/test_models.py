@@ -12,8 +12,11 @@ import pytest
 from locations import REPOSITORY
 
 from cam import zoo
-from cam.caffe.formats import layer_type_name, read_caffemodel, read_prototxt
-from cam.caffe.network import find_head, load_network, load_weights
+from cam.caffe.caffemodel import read_caffemodel
+from cam.caffe.head import find_head
+from cam.caffe.network import load_network, load_weights
+from cam.caffe.preprocessing import ILSVRC_2012_MEAN
+from cam.caffe.prototxt import layer_type_name, read_prototxt
 from cam.files import sha256_of
 
 NETWORKS = [
@@ -199,10 +202,10 @@ def test_the_mean_picture_equals_the_originals(shared_data: Path) -> None:
     from scipy.io import loadmat
 
     original = loadmat(shared_data / "ilsvrc_2012_mean.mat")["mean_data"]  # width, height, BGR
-    mean = zoo.ILSVRC_2012_MEAN.mean_picture()
+    mean = ILSVRC_2012_MEAN.mean_picture()
     assert mean.dtype == np.float32
     np.testing.assert_array_equal(mean, original.transpose(2, 1, 0))
     # The port's numbers for each channel are the means of this picture.
     np.testing.assert_allclose(
-        mean.mean(axis=(1, 2), dtype=np.float64), zoo.ILSVRC_2012_MEAN.mean, rtol=1e-9
+        mean.mean(axis=(1, 2), dtype=np.float64), ILSVRC_2012_MEAN.mean, rtol=1e-9
     )

@@ -8,6 +8,7 @@ import pytest
 
 from cam import zoo
 from cam.errors import CamError
+from cam.files import models_folder
 
 
 @pytest.fixture
@@ -15,13 +16,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder, with an empty cache folder and no folder of models named."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(zoo.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delenv(zoo.weights.ENVIRONMENT_VARIABLE, raising=False)
     return tmp_path
 
 
 def test_the_table_has_the_models_of_the_paper_and_the_embedded_one() -> None:
     table = {
-        model.name: (model.prototxt, model.last_conv, model.class_layer, model.crop)
+        model.name: (model.prototxt, model.last_conv, model.class_layer, model.crop_size)
         for model in zoo.ZOO
     }
     head = ("CAM_conv", "CAM_fc")
@@ -53,7 +54,7 @@ def test_original_weights_have_the_upstream_names_and_both_spellings() -> None:
 
 def test_files_of_the_table_are_there() -> None:
     for model in zoo.ZOO:
-        assert (zoo.models_folder() / model.prototxt).is_file()
+        assert (models_folder() / model.prototxt).is_file()
         assert len(zoo.class_names(model.categories)) == (205 if "places" in model.name else 1000)
 
 
@@ -89,12 +90,19 @@ def test_folders_are_looked_through_in_their_order(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = dataclasses.replace(zoo.get("vgg16"), caffemodel="some.caffemodel")
-    monkeypatch.setenv(zoo.ENVIRONMENT_VARIABLE, str(elsewhere / "named"))
-    folders = [elsewhere / "named", elsewhere / "models", zoo.cache_folder()]
+    monkeypatch.setenv(zoo.weights.ENVIRONMENT_VARIABLE, str(elsewhere / "named"))
+    folders = [elsewhere / "named", zoo.cache_folder()]
     for folder in reversed(folders):
         folder.mkdir(parents=True)
         (folder / model.caffemodel).write_bytes(b"weights")
         assert zoo.find_weights(model).resolve() == folder / model.caffemodel
+
+
+def test_the_working_folder_is_not_looked_through(elsewhere: Path) -> None:
+    planted = elsewhere / "models" / zoo.get(zoo.EMBEDDED).caffemodel
+    planted.parent.mkdir()
+    planted.write_bytes(b"someone else's")
+    assert zoo.find_weights(zoo.get(zoo.EMBEDDED)).parent == models_folder()
 
 
 def test_a_folder_of_the_files_name_is_not_the_weights(elsewhere: Path) -> None:
@@ -107,7 +115,7 @@ def test_a_folder_of_the_files_name_is_not_the_weights(elsewhere: Path) -> None:
 def test_no_folder_is_looked_through_twice(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(zoo.ENVIRONMENT_VARIABLE, str(elsewhere / "models"))
+    monkeypatch.setenv(zoo.weights.ENVIRONMENT_VARIABLE, str(elsewhere / "models"))
     folders = [folder.resolve() for folder in zoo.weights_folders()]
     assert len(folders) == len(set(folders))
     assert folders[0] == elsewhere / "models"
@@ -116,5 +124,5 @@ def test_no_folder_is_looked_through_twice(
 def test_the_projects_folder_is_named_once_from_within_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(zoo.models_folder().parent)
-    assert zoo.weights_folders() == [zoo.models_folder(), zoo.cache_folder()]
+    monkeypatch.chdir(models_folder().parent)
+    assert zoo.weights_folders() == [models_folder(), zoo.cache_folder()]

@@ -8,9 +8,11 @@ import pytest
 from file_server import FileServer, serve
 
 from cam import zoo
-from cam.caffe.formats import CaffeModel, read_prototxt, write_caffemodel
+from cam.caffe.caffemodel import CaffeModel, write_caffemodel
+from cam.caffe.prototxt import read_prototxt
 from cam.errors import CamError
 from cam.zoo import weights
+from cam.zoo.download import check_recorded
 
 PROTOTXT = """
 input: "data"
@@ -69,7 +71,7 @@ def test_weights_come_from_the_other_spelling_where_the_first_is_missing(
     assert zoo.find_weights(model) == fetched.path
     checked = weights.check_weights(fetched.path, model)
     assert checked == fetched
-    assert weights.check_recorded(fetched.path, checked.sha256)
+    assert check_recorded(fetched.path, checked.sha256)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_weights_come_from_a_file_that_the_user_names(model: zoo.ZooModel, tmp_p
     fetched = weights.fetch(model, str(tmp_path / "written.caffemodel"))
     assert zoo.find_weights(model) == fetched.path
     assert fetched.path == tmp_path / "models" / "googlenetCAM.caffemodel"
-    assert weights.check_recorded(fetched.path, fetched.sha256)
+    assert check_recorded(fetched.path, fetched.sha256)
 
 
 def test_a_file_of_another_network_is_named_and_an_interrupted_download_goes_on(

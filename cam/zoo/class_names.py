@@ -1,21 +1,61 @@
-"""A class of one's own choice: finding it by name, and its map beside the top classes' maps."""
+"""The names of the classes: their files, and finding a class by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
-import numpy as np
+from cam.errors import InvalidValueError, nearest_names
+from cam.files import PathLike, models_folder, read_text
 
-from cam.errors import CamError, nearest_names
-from cam.maps.activation_maps import return_cam_map
+__all__ = [
+    "class_names",
+    "default_class_names",
+    "find_class",
+    "plain_name",
+    "read_class_names",
+    "short_name",
+]
 
-if TYPE_CHECKING:
-    from cam.explain.explanation import Explanation
-    from cam.explain.model import CamModel
+MAX_NAMES_BYTES = 16 * 2**20
 
-__all__ = ["explain_class", "find_class", "plain_name", "short_name"]
+_FILES = {1000: "categories1000.txt", 205: "categories_places205.txt"}
+
+
+def read_class_names(path: PathLike) -> tuple[str, ...]:
+    """Return the class names of a text file, one a line, in the network's order.
+
+    Raises
+    ------
+    CamError
+        If the file cannot be read or is not text in UTF-8.
+    """
+    return tuple(read_text(path, "the class names of", MAX_NAMES_BYTES).rstrip().splitlines())
+
+
+@lru_cache(maxsize=8)
+def class_names(file_name: str) -> tuple[str, ...]:
+    """Return the class names of a file in the project's models folder.
+
+    Examples
+    --------
+    >>> class_names("categories1000.txt")[0]
+    'n01440764 tench, Tinca tinca'
+    """
+    return read_class_names(models_folder() / file_name)
+
+
+def default_class_names(count: int) -> tuple[str, ...]:
+    """Return names for a number of classes: ImageNet's 1000, Places' 205, or numbers.
+
+    Examples
+    --------
+    >>> default_class_names(2)
+    ('class 0', 'class 1')
+    """
+    if count in _FILES:
+        return class_names(_FILES[count])
+    return tuple(f"class {index}" for index in range(count))
 
 
 def find_class(class_names: Sequence[str], wanted: str) -> int:
@@ -47,7 +87,9 @@ def find_class(class_names: Sequence[str], wanted: str) -> int:
     if wanted.isdecimal():
         if int(wanted) < len(class_names):
             return int(wanted)
-        raise CamError(f"no class {wanted}; the classes are numbered 0 to {len(class_names) - 1}")
+        raise InvalidValueError(
+            f"no class {wanted}; the classes are numbered 0 to {len(class_names) - 1}"
+        )
     text = wanted.strip().lower()
     names = [name.lower() for name in class_names]
     for fits in (_is_name_of, _is_part_of):
@@ -56,35 +98,9 @@ def find_class(class_names: Sequence[str], wanted: str) -> int:
             return found[0]
         if found:
             some = "; ".join(f"{index} {class_names[index]}" for index in found[:3])
-            raise CamError(f"{wanted!r} fits {len(found)} classes, give a number: {some}")
+            raise InvalidValueError(f"{wanted!r} fits {len(found)} classes, give a number: {some}")
     known = [synonym for name in names for synonym in plain_name(name).split(", ")]
-    raise CamError(f"no class {wanted!r}{nearest_names(text, known)}")
-
-
-def explain_class(model: CamModel, explanation: Explanation, index: int) -> Explanation:
-    """Return the class activation map of one class, whether or not it is among the top ones.
-
-    Parameters
-    ----------
-    model : cam.explain.model.CamModel
-        The model that made the explanation.
-    explanation : cam.explain.explanation.Explanation
-        Of any classes.
-    index : int
-        The class, from 0.
-
-    Returns
-    -------
-    cam.explain.explanation.Explanation
-        Of this class only. The network does not run again.
-    """
-    weights = model.engine.class_weights[[index]]
-    return replace(
-        explanation,
-        indices=np.array([index]),
-        names=(model.class_names[index],),
-        maps=return_cam_map(explanation.forward.activations, weights),
-    )
+    raise InvalidValueError(f"no class {wanted!r}{nearest_names(text, known)}")
 
 
 def plain_name(name: str) -> str:

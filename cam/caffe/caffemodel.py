@@ -1,8 +1,8 @@
-"""Caffe's network, solver and weights files, read and written without Caffe.
+"""Caffemodel files: a network's weights, read and written without Caffe.
 
-A ``.prototxt`` is protobuf's text format, a ``.caffemodel`` its binary format, of the messages in
-``caffe.proto``. A caffemodel's weights, nearly all of its bytes, are not parsed: they are found in
-the file and mapped into memory, so that a large model is never there twice.
+A caffemodel is a network in protobuf's binary format. Its weights, nearly all of its bytes, are not
+parsed: they are found in the file and mapped into memory, so that a large model is never there
+twice.
 """
 
 from __future__ import annotations
@@ -16,152 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from cam.caffe.schema import message_class
-from cam.errors import CamError, nearest_names
-from cam.files import atomic_path
+from cam.errors import CamError
+from cam.files import PathLike, open_regular, write_bytes
 
-__all__ = [
-    "CaffeModel",
-    "format_prototxt",
-    "parse_prototxt",
-    "read_caffemodel",
-    "read_prototxt",
-    "upgraded",
-    "write_caffemodel",
-    "write_prototxt",
-]
+__all__ = ["Blobs", "CaffeModel", "read_caffemodel", "write_caffemodel"]
 
 Blobs = tuple[NDArray[np.float32], ...]
+"""The weights of one layer."""
 
-MAX_PROTOTXT_BYTES = 16 * 2**20
 MAX_BLOB_AXES = 32
 """Caffe's own limit (``kMaxBlobAxes``)."""
 
 
-def read_prototxt(path: str | os.PathLike[str], message: str = "NetParameter") -> Any:
-    """Read a ``.prototxt`` file in either of Caffe's styles.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    message : str, optional
-        What the file holds: ``"NetParameter"`` or ``"SolverParameter"``.
-
-    Returns
-    -------
-    protobuf message
-        The file's content in its own style: ``layers`` are not turned into ``layer``.
-
-    Raises
-    ------
-    CamError
-        If the file is missing, too large, not text, or says something that Caffe's schema does
-        not have; the message names the line and, for a misspelt field, the nearest names.
-    """
-    source = Path(path)
-    try:
-        if source.stat().st_size > MAX_PROTOTXT_BYTES:
-            raise CamError(f"{source}: over {MAX_PROTOTXT_BYTES} bytes, too large for a prototxt")
-        text = source.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CamError(f"cannot read {source}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CamError(f"{source}: not a prototxt, but binary, or text not in UTF-8") from error
-    return parse_prototxt(text, str(source), message)
-
-
-def parse_prototxt(text: str, source: str = "prototxt", message: str = "NetParameter") -> Any:
-    """Parse the text of a prototxt.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    source : str, optional
-        Where the text comes from, for error messages.
-    message : str, optional
-        The message that the text describes.
-
-    Returns
-    -------
-    protobuf message
-        The content.
-
-    Raises
-    ------
-    CamError
-        If the text does not follow the schema.
-
-    Examples
-    --------
-    >>> parse_prototxt('name: "tiny" layer { name: "prob" type: "Softmax" }').layer[0].type
-    'Softmax'
-    >>> parse_prototxt('layr { }', 'tiny.prototxt')
-    Traceback (most recent call last):
-    cam.errors.CamError: tiny.prototxt, line 1: Caffe has no field "layr" here; nearest: layer, layers
-    """  # noqa: E501
-    parsed = message_class(message)()
-    try:
-        text_format.Parse(text, parsed)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise CamError(_text_error(error, source)) from error
-    return parsed
-
-
-def _text_error(error: Exception, source: str) -> str:
-    reason = " ".join(str(error).split())
-    line = getattr(error, "GetLine", lambda: None)()
-    where = f"{source}, line {line}" if line else source
-    # protobuf writes '1:6 : Message type "caffe.X" has no field named "y".'
-    if " has no field named " in reason:
-        message = reason.partition('Message type "caffe.')[2].partition('"')[0]
-        field = reason.partition('has no field named "')[2].partition('"')[0]
-        known = [f.name for f in message_class(message.split(".")[0]).DESCRIPTOR.fields]
-        return f'{where}: Caffe has no field "{field}" here{nearest_names(field, known)}'
-    detail = reason.partition(" : ")[2] or reason
-    return f"{where}: {detail.rstrip('.')}"
-
-
-def format_prototxt(message: Any) -> str:
-    """Return a message as the text of a prototxt.
-
-    Parameters
-    ----------
-    message : protobuf message
-        A network or a solver.
-
-    Returns
-    -------
-    str
-        Text that `parse_prototxt` reads back to the same message.
-    """
-    # In the schema's order, not the numbers': names first, and the input before the layers.
-    return str(text_format.MessageToString(message, use_index_order=True))
-
-
-def write_prototxt(path: str | os.PathLike[str], message: Any, comment: str = "") -> None:
-    """Write a network or a solver as a prototxt.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to write; it appears complete or not at all.
-    message : protobuf message
-        What to write.
-    comment : str, optional
-        Lines to put at the top of the file, each behind a ``#``.
-    """
-    header = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
-    with atomic_path(path) as temporary:
-        temporary.write_text(header + format_prototxt(message), encoding="utf-8")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaffeModel:
     """The content of a caffemodel.
 
@@ -179,7 +50,7 @@ class CaffeModel:
     blobs: Mapping[str, Blobs]
 
 
-def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
+def read_caffemodel(path: PathLike) -> CaffeModel:
     """Read a caffemodel in either of Caffe's styles, its weights as views of the file.
 
     Legacy blobs (``num/channels/height/width``) and those with a ``shape`` are both understood.
@@ -201,13 +72,10 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
         fit its shape.
     """
     source = Path(path)
-    try:
-        with source.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise CamError(f"cannot read {source}: {error.strerror}") from error
-    except ValueError as error:
-        raise CamError(f"{source}: the file is empty") from error
+    with open_regular(source, "the caffemodel") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise CamError(f"{source}: the file is empty")
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
         model = _parse_caffemodel(data)
     except _WireError as error:
@@ -219,7 +87,7 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
     return model
 
 
-def write_caffemodel(path: str | os.PathLike[str], model: CaffeModel) -> None:
+def write_caffemodel(path: PathLike, model: CaffeModel) -> None:
     """Write a caffemodel.
 
     The same model gives the same bytes each time.
@@ -242,8 +110,7 @@ def write_caffemodel(path: str | os.PathLike[str], model: CaffeModel) -> None:
             if index < len(described):
                 blob.CopyFrom(described[index])
             _set_blob(blob, array)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(net.SerializeToString(deterministic=True))
+    write_bytes(path, net.SerializeToString(deterministic=True))
 
 
 def _set_blob(blob: Any, array: NDArray[np.float32]) -> None:
@@ -253,96 +120,6 @@ def _set_blob(blob: Any, array: NDArray[np.float32]) -> None:
     # As bytes: filling the repeated field number by number takes a hundred times as long.
     key = _varint(_BLOB_DATA << 3 | _LENGTH_DELIMITED)
     blob.MergeFromString(key + _varint(len(payload)) + payload)
-
-
-def upgraded(net: Any) -> Any:
-    """Return a network in the ``layer`` style, as Caffe does on loading the older one.
-
-    Parameters
-    ----------
-    net : protobuf message
-        A ``NetParameter`` in either style.
-
-    Returns
-    -------
-    protobuf message
-        A ``NetParameter`` whose layers are all ``layer``, with types as strings and learning
-        rates and decays as ``param``. The weights are not looked at.
-    """
-    result = message_class("NetParameter")()
-    result.CopyFrom(net)
-    del result.layers[:]
-    for old in net.layers:
-        _upgrade_layer(old, result.layer.add())
-    return result
-
-
-LAYER_TYPES = {
-    "ABSVAL": "AbsVal",
-    "ARGMAX": "ArgMax",
-    "BNLL": "BNLL",
-    "DATA": "Data",
-    "ELTWISE": "Eltwise",
-    "HDF5_DATA": "HDF5Data",
-    "HDF5_OUTPUT": "HDF5Output",
-    "IM2COL": "Im2col",
-    "LRN": "LRN",
-    "MVN": "MVN",
-    "RELU": "ReLU",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
-    "SOFTMAX_LOSS": "SoftmaxWithLoss",
-    "TANH": "TanH",
-}
-"""The names of layer types that are not the capitalised words of their enum's name."""
-
-
-def layer_type_name(enum_name: str) -> str:
-    """Return the string type of a layer for the name of its older enum type.
-
-    Parameters
-    ----------
-    enum_name : str
-        A name of ``V1LayerParameter.LayerType``.
-
-    Returns
-    -------
-    str
-        The type as the ``layer`` style writes it.
-
-    Examples
-    --------
-    >>> layer_type_name("INNER_PRODUCT"), layer_type_name("LRN")
-    ('InnerProduct', 'LRN')
-    """
-    return LAYER_TYPES.get(enum_name) or "".join(w.capitalize() for w in enum_name.split("_"))
-
-
-def _upgrade_layer(old: Any, new: Any) -> None:
-    for field, value in old.ListFields():
-        if field.name in ("type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "blobs"):
-            continue
-        _copy_field(new, field.name, value)
-    enum = old.DESCRIPTOR.fields_by_name["type"].enum_type
-    new.type = layer_type_name(enum.values_by_number[old.type].name)
-    for index in range(max(len(old.param), len(old.blobs_lr), len(old.weight_decay))):
-        spec = new.param.add()
-        if index < len(old.param):
-            spec.name = old.param[index]
-        if index < len(old.blobs_lr):
-            spec.lr_mult = old.blobs_lr[index]
-        if index < len(old.weight_decay):
-            spec.decay_mult = old.weight_decay[index]
-    for blob in old.blobs:
-        new.blobs.add().CopyFrom(blob)
-
-
-def _copy_field(message: Any, name: str, value: Any) -> None:
-    if hasattr(value, "CopyFrom"):
-        getattr(message, name).CopyFrom(value)
-    elif isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-        setattr(message, name, value)
-    else:
-        getattr(message, name).extend(value)
 
 
 # protobuf's binary format: each field is a key (number << 3 | wire type) and a value.
