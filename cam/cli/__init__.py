@@ -1,49 +1,53 @@
-"""The command `cam`.
-
-Each command has a module of its own here, which is imported when the command is called; what a
-command needs beyond click is imported inside its function, so that `cam --help` is instant.
-"""
+"""The command `cam`: each command has a module here, which is imported when it is called."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from cam import __version__
+from cam.cli import exit_codes
 from cam.errors import CamError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+
+class Command(NamedTuple):
+    """Where a command is, and its line in ``cam --help``."""
+
+    module: str
+    summary: str
+
 
 COMMANDS = {
-    "demo": "cam.cli.run",
-    "run": "cam.cli.run",
-    "batch": "cam.cli.batch",
-    "store": "cam.cli.batch",
-    "models": "cam.cli.models",
-    "train": "cam.cli.train",
-    "export": "cam.cli.export",
-    "compare-engines": "cam.cli.compare_engines",
-    "doctor": "cam.cli.doctor",
-    "bench": "cam.cli.bench",
-    "compare": "cam.cli.compare",
-    "verify": "cam.cli.verify",
-    "matlab-demo": "cam.cli.matlab_demo",
-    "fetch-demo": "cam.cli.matlab_demo",
-    "localize": "cam.cli.localize",
-    "saliency": "cam.cli.saliency",
-    "ilsvrc-heatmaps": "cam.cli.ilsvrc_heatmaps",
-    "evaluate": "cam.cli.evaluate",
-    "tables": "cam.cli.tables",
-    "figure": "cam.cli.figure",
+    "demo": Command("run", "Explain the photograph that comes with the project."),
+    "run": Command("run", "Make the class activation maps of pictures."),
+    "localize": Command("localize", "Find boxes in photographs, or in heat maps."),
+    "saliency": Command("saliency", "Make saliency maps by backpropagation."),
+    "figure": Command("figure", "Draw one of the paper's figure types."),
+    "batch": Command("batch", "Make the maps of many pictures into a store."),
+    "store": Command("batch", "Say what a store holds, and whether it is sound."),
+    "ilsvrc-heatmaps": Command("ilsvrc_heatmaps", "Make the ILSVRC heat maps as the original."),
+    "evaluate": Command("evaluate", "Measure the ILSVRC errors of heat maps or guesses."),
+    "tables": Command("tables", "Put what was measured beside the paper's tables."),
+    "models": Command("models", "List the models, fetch and check their weights."),
+    "doctor": Command("doctor", "Say what works on this machine."),
+    "train": Command("train", "Train a network with Caffe."),
+    "export": Command("export", "Write a network as an ONNX file."),
+    "compare": Command("compare", "Compare two results, ours or MATLAB's."),
+    "compare-engines": Command("compare_engines", "Compare what two engines make of pictures."),
+    "verify": Command("verify", "Prove that weights are those of the original network."),
+    "matlab-demo": Command("matlab_demo", "Make the maps of the original's cached demo."),
+    "fetch-demo": Command("matlab_demo", "Get the files of the original's cached demo."),
 }
-"""Each command's name and the module that has it."""
+"""The table of commands: name, module in this package (function of the command's name), help."""
 
-EXIT_BAD_INPUT = 2
-EXIT_INTERNAL_ERROR = 70
-EXIT_INTERRUPTED = 130
+LONGEST_MESSAGE = 1000
 
 
 class _LazyGroup(click.Group):
@@ -55,62 +59,77 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_")
-        )
+        module = import_module(f"cam.cli.{COMMANDS[cmd_name].module}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
 
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=(
-        "Exit codes: 0 success; 1 a comparison outside its tolerance; 2 bad input, said in one "
-        "line; 3 some pictures could not be read, the rest is done; 70 an error in the program; "
-        "130 interrupted."
-    ),
+    epilog="Exit codes: "
+    + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items())
+    + ".",
 )
 @click.version_option(__version__, prog_name="cam")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli(debug: bool) -> None:
     """Class activation mapping with the original Caffe networks (Zhou et al., CVPR 2016)."""
-    ctx.obj = {"debug": debug}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code; errors are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code: Any = cli.main(arguments, prog_name="cam", standalone_mode=False)
-    except click.ClickException as error:
+        signal.signal(signal.SIGTERM, _terminate)
+        code = cli.main(arguments, prog_name="cam", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        _end(error, show_traceback="--debug" in arguments[:1])
+    sys.exit(code if isinstance(code, int) else exit_codes.SUCCESS)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: unwinds the stack, so that nothing half-written stays."""
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise _Terminated
+
+
+def _end(error: BaseException, show_traceback: bool) -> NoReturn:
+    """Exit with an error's code, and say it in one line."""
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, click.ClickException):
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", EXIT_INTERRUPTED)
-    except CamError as error:
-        if _wants_traceback(arguments):
-            raise
-        _fail(str(error), EXIT_BAD_INPUT)
-    except BrokenPipeError:
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        _fail("interrupted", exit_codes.INTERRUPTED)
+    if isinstance(error, _Terminated):
+        _fail("terminated", exit_codes.TERMINATED)
+    if isinstance(error, BrokenPipeError):
         # The reader of a pipe has closed it, as `head` does.
         sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:
-        if _wants_traceback(arguments):
-            raise
-        _fail(
-            f"an error in the program: {type(error).__name__}: {error} "
-            "(cam --debug … shows the traceback)",
-            EXIT_INTERNAL_ERROR,
-        )
-    sys.exit(code if isinstance(code, int) else 0)
+        os._exit(exit_codes.SUCCESS)
+    if show_traceback:
+        raise error
+    if isinstance(error, CamError):
+        _fail(str(error), exit_codes.BAD_INPUT)
+    _fail(
+        f"an error in the program: {type(error).__name__}: {error} "
+        "(cam --debug … shows the traceback)",
+        exit_codes.INTERNAL_ERROR,
+    )
 
 
-def _wants_traceback(arguments: list[str]) -> bool:
-    return "--debug" in arguments[:1]
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"cam: {' '.join(message.split())}", err=True)
+def _fail(message: str, code: int) -> NoReturn:
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if len(line) > LONGEST_MESSAGE:
+        line = f"{line[:LONGEST_MESSAGE]} …"
+    click.echo(f"cam: {line}", err=True)
     sys.exit(code)

@@ -6,58 +6,78 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich import progress
+from rich.text import Text
 
-from cam.cli.options import load_model, model_options, note_embedded, style_options
+from cam.batch import BatchOptions, run_batch, run_pieces
+from cam.batch.pipeline import HEAT_FORMATS, LAYOUTS, OUTPUTS, PRECISIONS
+from cam.batch.store import Summary, check_store, failures, read_record, summarize
+from cam.cli import exit_codes
+from cam.cli.options import (
+    PATH,
+    ChosenNetwork,
+    json_option,
+    network_options,
+    output_option,
+    show_note,
+    style_options,
+)
 from cam.cli.progress import bar_console
 from cam.errors import CamError
+from cam.explain.styles import Style
+from cam.localization.boxes import RULES
+from cam.pictures.lists import find_pictures
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from cam.batch.store import Summary
-
-EXIT_SOME_FAILED = 3
+NOTHING = "nothing"
 FAILURES_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a batch is run with, beside what changes its results."""
+
+    network: ChosenNetwork
+    root: Path | None
+    workers: int | None
+    scheduler: str | None
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
+@output_option(
+    None,
+    "Folder for the results, a store; an interrupted batch goes on if it is named again.",
     required=True,
     metavar="STORE",
-    help="Folder for the results; an interrupted batch goes on if it is named again.",
 )
-@model_options
+@network_options
+@click.option("--top", type=int, default=5, show_default=True, help="How many top classes.")
 @style_options
 @click.option(
     "--save",
     "outputs",
     multiple=True,
-    type=click.Choice(["maps", "scores", "boxes", "heat-maps", "nothing"]),
+    type=click.Choice([*OUTPUTS, NOTHING]),
     default=["maps"],
     show_default=True,
     help="What to keep of each picture beside its top classes; may be given several times.",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["float16", "float32"]),
+    type=click.Choice(PRECISIONS),
     default="float16",
     show_default=True,
     help="Of raw maps and scores.",
 )
 @click.option(
     "--heat-format",
-    type=click.Choice(["png", "jpg"]),
+    type=click.Choice(HEAT_FORMATS),
     default="png",
     show_default=True,
     help="Of the grey heat maps of 256x256 pixels.",
@@ -65,22 +85,22 @@ FAILURES_SHOWN = 100
 @click.option(
     "--rule",
     "box_rule",
-    type=click.Choice(["original", "paper"]),
-    default="original",
+    type=click.Choice(RULES),
+    default=RULES[0],
     show_default=True,
     help="Of --save boxes. original: the released box generator, several boxes; paper: one box "
     "around the largest part above a fraction of the maximum.",
 )
 @click.option(
     "--layout",
-    type=click.Choice(["store", "ilsvrc"]),
+    type=click.Choice(LAYOUTS),
     default="store",
     show_default=True,
     help="ilsvrc: also the folder of the original's ILSVRC heat maps, in STORE/ilsvrc.",
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where relative paths of lists and tables start; each list's own folder if not given.",
 )
 @click.option(
@@ -103,14 +123,12 @@ FAILURES_SHOWN = 100
 @click.option(
     "--scheduler", help="Run on a Dask cluster: its scheduler's address, tcp://HOST:8786."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@json_option
 def batch(
     inputs: tuple[str, ...],
     output: Path,
+    style: Style,
     outputs: tuple[str, ...],
-    root: Path | None,
-    workers: int | None,
-    scheduler: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -119,58 +137,69 @@ def batch(
     An INPUT is a folder, a glob pattern, a list file (.txt: a path a line, or Caffe's path and
     class number), a table (.csv with the columns path and label), a .tar file or a picture.
     """
-    from cam.batch import BatchOptions, run_batch, run_pieces
-    from cam.batch.store import failures
+    if NOTHING in outputs and len(outputs) > 1:
+        raise CamError("--save nothing stands alone")
+    request = _Request(**{name: options.pop(name) for name in _Request.__dataclass_fields__})
+    chosen = BatchOptions(
+        style=style.name,
+        placement=style.record.get("placement", "stretch"),
+        outputs=() if NOTHING in outputs else outputs,
+        **options,
+    )
+    # What is named is looked for before the network is loaded.
+    next(find_pictures(inputs, root=request.root))
+    begun = time.perf_counter()
+    summary, pictures = _run(inputs, output, chosen, request)
+    seconds = time.perf_counter() - begun
+    if as_json:
+        run = {"pictures_in_this_run": pictures, "seconds": seconds}
+        click.echo(json.dumps({**asdict(summary), **run}))
+    else:
+        rate = f", {pictures / seconds:.1f} a second" if pictures else ""
+        _print_summary(output, summary)
+        click.echo(f"{pictures} of them in this run, {seconds:.1f} s{rate}")
+    _print_failures(output, summary)
+    return exit_codes.SOME_FAILED if summary.failed else exit_codes.SUCCESS
 
-    if "nothing" in outputs:
-        if len(outputs) > 1:
-            raise CamError("--save nothing stands alone")
-        outputs = ()
-    names = BatchOptions.__dataclass_fields__
-    chosen = {name: options.pop(name) for name in list(options) if name in names}
-    load = partial(load_model, **options)
-    model = load()
+
+def _run(
+    inputs: tuple[str, ...], output: Path, chosen: BatchOptions, request: _Request
+) -> tuple[Summary, int]:
+    """Return what the store holds, and how many pictures this run has done."""
+    model = request.network.open()
+    show_note(model.network)
     runner: Any = run_pieces
-    if scheduler is not None:
+    if request.scheduler is not None:
         from cam.batch.cluster import DaskRunner
 
-        runner = DaskRunner(scheduler, load, _say_workers)
-    begun = time.perf_counter()
+        runner = DaskRunner(request.scheduler, request.network.open, _say_workers)
     with _bar() as bar:
         summary = run_batch(
             model,
             inputs,
             output,
-            BatchOptions(outputs=outputs, **chosen),
-            root=root,
-            workers=workers,
+            chosen,
+            root=request.root,
+            workers=request.workers,
             progress=bar,
             runner=runner,
         )
-    seconds = time.perf_counter() - begun
-    if as_json:
-        run = {"pictures_in_this_run": bar.pictures, "seconds": seconds}
-        click.echo(json.dumps({**asdict(summary), **run}))
-    else:
-        rate = f", {bar.pictures / seconds:.1f} a second" if bar.pictures else ""
-        _print_summary(output, summary)
-        click.echo(f"{bar.pictures} of them in this run, {seconds:.1f} s{rate}")
-    note_embedded(model)
+    return summary, bar.pictures
+
+
+def _print_failures(output: Path, summary: Summary) -> None:
     for name, reason in islice(failures(output), FAILURES_SHOWN):
         click.echo(f"cam: {name}: {reason}", err=True)
     if summary.failed > FAILURES_SHOWN:
         more = summary.failed - FAILURES_SHOWN
         click.echo(f"cam: and {more} more, all in {output / 'failed.csv'}", err=True)
-    return EXIT_SOME_FAILED if summary.failed else 0
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="STORE")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.argument("folder", type=PATH, metavar="STORE")
+@json_option
 def store(folder: Path, as_json: bool) -> None:
     """Say what a store of `cam batch` holds, and read all of it to see that it is sound."""
-    from cam.batch.store import check_store, read_record, summarize
-
     problems = check_store(folder)
     if problems:
         raise CamError(
@@ -209,36 +238,34 @@ def _say_workers(count: int) -> None:
 class _PictureBar:
     """Shows how far a batch is; counts the pictures of this run."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress = progress
-        self._task = task
+    def __init__(self, shown: progress.Progress) -> None:
+        self._shown = shown
+        self._task = shown.add_task("pictures", total=None)
         self.pictures = 0
 
     def begin(self, done: int, total: int) -> None:
-        self._progress.reset(self._task, total=total, completed=done)
+        self._shown.reset(self._task, total=total, completed=done)
 
     def advance(self, pictures: int) -> None:
         self.pictures += pictures
-        self._progress.advance(self._task, pictures)
+        self._shown.advance(self._task, pictures)
+
+
+class _Rate(progress.ProgressColumn):
+    def render(self, task: progress.Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} pictures/s")
 
 
 @contextmanager
 def _bar() -> Iterator[_PictureBar]:
     """Show a bar with rate and time left on standard error, if that is a terminal."""
-    from rich import progress
-    from rich.text import Text
-
-    class Rate(progress.ProgressColumn):
-        def render(self, task: progress.Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f} pictures/s")
-
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        Rate(),
+        _Rate(),
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=bar_console()) as shown:
-        yield _PictureBar(shown, shown.add_task("pictures", total=None))
+        yield _PictureBar(shown)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cam.cli.localize import box_options, box_rule
+from cam.cli.options import box_options
 from cam.errors import CamError
+from cam.localization.boxes import BoxRule
 
 if TYPE_CHECKING:
-    from cam.cli.localize import BoxRule
     from cam.localization import Candidates, Evaluation, GroundTruth, Predictions
 
 _DEVKIT = {
@@ -81,6 +81,7 @@ def evaluate(
     method: str | None,
     model: str | None,
     json_file: Path | None,
+    rule: BoxRule,
     **options: Any,
 ) -> None:
     """Measure the ILSVRC errors of heat maps or of guesses, for 1 to 5 guesses.
@@ -95,7 +96,6 @@ def evaluate(
 
     if (heatmaps is None) == (predictions is None):
         raise CamError("give either --heatmaps or --predictions")
-    how = box_rule(*(options.pop(name) for name in ("rule", "thresholds", "fraction")))
     sources = _sources(**options)
     needs_ids = heatmaps is not None or sources.boxes.is_dir()
     ids = read_ilsvrc_ids(_needed_meta(sources)) if needs_ids else None
@@ -110,9 +110,9 @@ def evaluate(
         guesses["predictions"] = read_submission(predictions)
     elif heatmaps is not None and ids is not None:
         record = read_record(heatmaps)
-        candidates = _candidates(heatmaps, truth, ids, categories, how, reuse_boxes)
+        candidates = _candidates(heatmaps, truth, ids, categories, rule, reuse_boxes)
         # The paper's rule gives one box, so that its variants are the same.
-        for variant in list(VARIANTS)[: 1 if how.rule == "paper" else None]:
+        for variant in list(VARIANTS)[: 1 if rule.name == "paper" else None]:
             guesses[variant] = candidates.guesses(variant)
     results = {name: measure(truth, guess) for name, guess in guesses.items()}
     for name, result in results.items():
@@ -123,7 +123,7 @@ def evaluate(
         write_submission(save_predictions, next(iter(guesses.values())))
     if json_file is not None:
         what, ran = _method_and_model(method, model, record)
-        boxes = {"predictions": "bbox1"} if how.rule == "original" else {"bbox1": "paper's rule"}
+        boxes = {"predictions": "bbox1"} if rule.name == "original" else {"bbox1": "paper's rule"}
         _write_json(
             json_file,
             [result.to_json(what, ran, boxes.get(name, name)) for name, result in results.items()],
@@ -177,33 +177,30 @@ def _candidates(
     truth: GroundTruth,
     ids: Mapping[str, int],
     categories: Path | None,
-    how: BoxRule,
+    rule: BoxRule,
     reuse_boxes: bool,
 ) -> Candidates:
     from cam import zoo
     from cam.localization import devkit_labels, read_heatmap_folder
 
-    if reuse_boxes and how.rule == "paper":
+    if reuse_boxes and rule.name == "paper":
         raise CamError("--reuse-boxes takes boxes of the original's rule, not of the paper's")
-    names = zoo.class_names("categories1000.txt") if categories is None else _read_lines(categories)
+    names = (
+        zoo.class_names("categories1000.txt")
+        if categories is None
+        else zoo.read_class_names(categories)
+    )
     with click.progressbar(length=len(truth), label="boxes", file=sys.stderr) as bar:
         return read_heatmap_folder(
             heatmaps,
             truth.names,
             devkit_labels(names, ids),
-            rule=how.rule,
-            thresholds=how.thresholds,
-            fraction=how.fraction,
+            rule=rule.name,
+            thresholds=rule.thresholds,
+            fraction=rule.fraction,
             reuse_boxes=reuse_boxes,
             on_picture=lambda: bar.update(1),
         )
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CamError(f"cannot read the class names of {path}: {error}") from error
 
 
 def _print_table(name: str, result: Evaluation) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cam.cli.localize import box_options, box_rule
-from cam.cli.options import load_model, model_options, note_embedded
+from cam.cli.options import ChosenNetwork, box_options, network_options, show_note, style_options
 from cam.errors import CamError
+from cam.explain.styles import Style
+from cam.localization.boxes import BoxRule
 
 if TYPE_CHECKING:
-    from cam.cli.localize import BoxRule
     from cam.explain.explanation import Explanation
     from cam.explain.model import CamModel
     from cam.figures.sheets import Sheet
@@ -34,8 +34,7 @@ class _Request:
     model: CamModel
     images: Sequence[str]
     class_: str | None
-    style: str
-    placement: str
+    style: Style
     also: Sequence[str]
     backprop: Sequence[str]
     truth: Path | None
@@ -50,7 +49,7 @@ class _Request:
     def explain(self, image: str | Picture, model: CamModel | None = None) -> Explanation:
         """Explain one class of a picture: the class asked for, or the top one."""
         classes = None if self.class_ is None else [self.class_]
-        return (model or self.model).explain(image, 1, self.style, self.placement, classes)
+        return (model or self.model).explain(image, 1, self.style, classes=classes)
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -87,22 +86,16 @@ class _Request:
 @click.option(
     "--label", "labels", multiple=True, help="scenes: a picture's label; once for each picture."
 )
-@click.option(
-    "--style",
-    default="matlab",
-    show_default=True,
-    help="matlab: ten crops, as the original; pycaffe: one center crop.",
-)
-@click.option("--placement", default="stretch", show_default=True, help="As for cam run.")
+@style_options
 @box_options
-@model_options
+@network_options
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="The figure's path; .png and .pdf are added. Default: cam-figures/NAME.",
 )
-def figure(name: str, output: Path | None, **options: Any) -> None:
+def figure(name: str, output: Path | None, network: ChosenNetwork, **own: Any) -> None:
     """Draw one of the paper's figure types as PNG and PDF.
 
     \b
@@ -117,24 +110,10 @@ def figure(name: str, output: Path | None, **options: Any) -> None:
     """  # noqa: D301 - click takes the backspace character as "do not wrap"
     from cam.figures.sheets import save_sheet
 
-    rule = box_rule(*(options.pop(key) for key in ("rule", "thresholds", "fraction")))
-    own = {
-        key: options.pop(key)
-        for key in (
-            *("images", "class_", "style", "placement", "also", "backprop", "truth", "meta"),
-            *("labels", "title", "per_row"),
-        )
-    }
     _check_counts(name, **{key: own[key] for key in ("images", "class_", "labels")})
-    engine, threads = options["engine"], options["threads"]
-    request = _Request(
-        load_model(**options, backward=bool(own["backprop"])),
-        rule=rule,
-        engine=engine,
-        threads=threads,
-        **own,
-    )
-    note_embedded(request.model)
+    model = network.open(backward=bool(own["backprop"]))
+    show_note(model.network)
+    request = _Request(model, engine=network.engine, threads=network.threads, **own)
     sheet = _SHEETS[name](request)
     base = output or Path("cam-figures") / name
     if base.suffix.lower() in SUFFIXES:
@@ -170,7 +149,7 @@ def _class_maps(request: _Request) -> Sheet:
 def _top5(request: _Request) -> Sheet:
     from cam.figures.sheets import top_classes_sheet
 
-    explanation = request.model.explain(request.images[0], 5, request.style, request.placement)
+    explanation = request.model.explain(request.images[0], 5, request.style)
     return top_classes_sheet(explanation, request.title or "")
 
 
@@ -200,8 +179,7 @@ def _comparison(request: _Request) -> Sheet:
                 picture,
                 1,
                 request.style,
-                request.placement,
-                [wanted],
+                classes=[wanted],
             )
             for picture, wanted in zip(pictures, names, strict=True)
         ]
@@ -214,13 +192,13 @@ def _same_classes(
 ) -> list[Explanation]:
     """Explain the classes that another model was asked about, found by their names."""
     return [
-        model.explain(picture, 1, request.style, request.placement, [name])
+        model.explain(picture, 1, request.style, classes=[name])
         for picture, name in zip(pictures, names, strict=True)
     ]
 
 
 def _boxes(request: _Request) -> Sheet:
-    from cam.cli.localize import locate
+    from cam.explain.located import locate
     from cam.figures.sheets import BoxedPicture, boxes_sheet, format_score
     from cam.pictures.reading import read_picture
     from cam.zoo.class_names import short_name
@@ -229,8 +207,8 @@ def _boxes(request: _Request) -> Sheet:
     boxed = []
     for image, truth in zip(request.images, truths, strict=True):
         picture = read_picture(image)
-        (located,) = locate(request.explain(picture), picture.shape[:2], request.rule)
-        title = f"{short_name(located.title)}\n{format_score(located.probability or 0.0)}"
+        (located,) = locate(request.explain(picture), request.rule)
+        title = f"{short_name(located.name)}\n{format_score(located.probability or 0.0)}"
         # The largest box is the one that the evaluation takes.
         boxed.append(BoxedPicture(picture, located.boxes[:1], truth, title))
     return boxes_sheet(boxed, **request.layout)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
-from cam.cli.options import load_model, model_options, note_embedded
+from cam.cli.options import ChosenNetwork, network_options, show_note
 from cam.cli.saliency import smooth_option
 
 EXIT_SOME_FAILED = 3
@@ -37,14 +36,14 @@ EXIT_SOME_FAILED = 3
     help="Class activation maps, or the saliency that the paper compares them with.",
 )
 @smooth_option
-@model_options
+@network_options
 def ilsvrc_heatmaps(
     list_file: Path,
     output: Path,
     root: Path | None,
     method: str,
     smooth: float,
-    **network: Any,
+    network: ChosenNetwork,
 ) -> None:
     """Make the heat maps of the pictures of a LIST in the original's layout.
 
@@ -66,11 +65,11 @@ def ilsvrc_heatmaps(
 
     pictures = read_picture_list(list_file, root)
     missing = [path for path in pictures if not is_complete(output, path.stem)]
-    model = load_model(**network, backward=method == METHOD)
+    model = network.open(backward=method == METHOD)
     record = {**model.record, "style": "matlab", "method": method}
     if method == METHOD:
         record["smooth"] = smooth
-    note_embedded(model)
+    show_note(model.network)
     write_record(output, record)
     failures = []
     start = time.perf_counter()

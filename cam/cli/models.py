@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
+from cam import zoo
+from cam.cli.options import PATH
+from cam.cli.progress import download_bar
 from cam.errors import CamError
-
-if TYPE_CHECKING:
-    from cam.zoo.table import ZooModel
+from cam.zoo import weights
+from cam.zoo.download import check_recorded
 
 
 @click.group(invoke_without_command=True)
@@ -23,11 +27,6 @@ def models(ctx: click.Context) -> None:
 
 
 def _print_table() -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from cam import zoo
 
     table = Table("model", "weights", "file", "what", box=box.SIMPLE_HEAD, pad_edge=False)
     for model in zoo.ZOO:
@@ -51,10 +50,6 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
     An interrupted download goes on where it stopped.
     """
-    from cam import zoo
-    from cam.cli.progress import download_bar
-    from cam.zoo import weights
-
     chosen = [zoo.get(name) for name in names]
     if source and len(chosen) > 1:
         raise CamError("--from gives one file; name one model with it")
@@ -65,14 +60,10 @@ def fetch(names: tuple[str, ...], source: str | None) -> None:
 
 
 @models.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--model", "-m", help="The model that it should be of. Default: by its file name.")
 def check(file: Path, model: str | None) -> None:
     """Check that a caffemodel fits its network and is the one that was first seen."""
-    from cam import zoo
-    from cam.zoo import weights
-    from cam.zoo.download import check_recorded
-
     if not file.exists():
         raise CamError(f"cannot read {file}: there is no such file")
     chosen = zoo.get(model) if model else _model_of(file)
@@ -83,8 +74,7 @@ def check(file: Path, model: str | None) -> None:
     click.echo(f"SHA-256 {checked.sha256}, {known}")
 
 
-def _model_of(file: Path) -> ZooModel:
-    from cam import zoo
+def _model_of(file: Path) -> zoo.ZooModel:
 
     for model in zoo.ZOO:
         if model.caffemodel == file.name:

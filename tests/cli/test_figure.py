@@ -71,10 +71,10 @@ def test_an_extension_of_the_output_is_not_doubled(figure: Run, coffee: Path, su
 def test_counts_are_checked_before_the_network_is_loaded(
     figure: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    def load_model(**_: Any) -> None:
+    def open_model(*_: Any) -> None:
         raise AssertionError("the network was loaded")
 
-    monkeypatch.setattr("cam.cli.figure.load_model", load_model)
+    monkeypatch.setattr("cam.cli.options.open_model", open_model)
     assert figure(*arguments)[0] == 2
 
 

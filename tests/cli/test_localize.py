@@ -48,7 +48,7 @@ def test_the_originals_heat_map_gives_the_originals_text(run: Run, shared_data: 
     )
     assert code == 0
     assert "   41   145   403   347" in output
-    folder = Path("cam-out/heatmap_6")
+    folder = Path("cam-localize/heatmap_6")
     written = (folder / "boxes_original.txt").read_text()
     assert written.split() == (shared_data / "heatmap_6.txt").read_text().split()
     assert (folder / "boxes.txt").read_text() == "41 145 403 347\n102 188 344 314\n"
@@ -69,7 +69,7 @@ def test_the_box_of_the_garter_snake_covers_it(
     assert code == 0
     assert "n01735189 garter snake" in output
     assert "not one of the paper's networks" in errors
-    (box, *_) = read_boxes("cam-out/sample_6/top1_n01735189_garter_snake_boxes.txt")
+    (box, *_) = read_boxes("cam-localize/sample_6/top1_n01735189_garter_snake_boxes.txt")
     assert share(box.corners) > 0.5
 
 
@@ -87,7 +87,7 @@ def test_a_chosen_class_is_located_in_the_pictures_own_pixels(run: Run, coffee: 
     assert 0 <= y1 < y2 <= height
     # The saucer with the cup lies here in the photograph of 600×400 pixels.
     assert share((x1, y1, x2, y2), (160, 15, 440, 300)) > 0.4
-    heatmap = cv2.imread("cam-out/coffee/n07930864_cup_heatmap.png", cv2.IMREAD_UNCHANGED)
+    heatmap = cv2.imread("cam-localize/coffee/n07930864_cup_heatmap.png", cv2.IMREAD_UNCHANGED)
     assert heatmap.shape == (height, width)
 
 
@@ -95,7 +95,7 @@ def test_a_coloured_heat_map_gives_the_boxes_of_its_levels(run: Run, heatmap: Pa
     grey = cv2.imread(str(heatmap), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite("jet.png", cv2.applyColorMap(grey, cv2.COLORMAP_JET))
     assert run("localize", "jet.png", "--colormap", "jet")[0] == 0
-    assert read_boxes("cam-out/jet/boxes.txt") == original_boxes(grey)
+    assert read_boxes("cam-localize/jet/boxes.txt") == original_boxes(grey)
 
 
 def test_a_colour_picture_is_not_taken_for_a_grey_heat_map(run: Run, heatmap: Path) -> None:
@@ -139,7 +139,7 @@ def test_nothing_standing_out_gives_no_box(run: Run) -> None:
         code, output, _ = run("localize", "dark.png", "--heatmap", "--rule", rule)
         assert code == 0
         assert "no box" in output
-        assert Path("cam-out/dark/boxes.txt").read_text() == ""
+        assert Path("cam-localize/dark/boxes.txt").read_text() == ""
 
 
 def test_the_two_rules_are_those_of_their_names(heatmap: Path) -> None:

@@ -153,7 +153,7 @@ def test_doctor_finds_a_broken_engine(
     ("arguments", "message"),
     [
         (["run", "missing.jpg"], "missing.jpg"),
-        (["run", "notes.txt"], "not a picture"),
+        (["run", "notes.png"], "not a picture"),
         (["run", "empty.jpg"], "empty"),
         (["run", "cut.jpg"], "truncated"),
         (["run", "{picture}", "--model", "googlnet"], "nearest: googlenet"),
@@ -207,6 +207,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ) -> None:
     picture = cv2.imread(str(coffee))
     (tmp_path / "notes.txt").write_text("no picture and no network at all, but some text\n")
+    (tmp_path / "notes.png").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
     encoded = cv2.imencode(".jpg", picture)[1].tobytes()
     (tmp_path / "cut.jpg").write_bytes(encoded[: len(encoded) // 2])
@@ -248,3 +249,91 @@ def test_an_unwritable_output_is_one_line(run, coffee: Path, tmp_path: Path) -> 
     assert code == 2
     assert "cannot write" in errors
     assert np.array_equal(list(tmp_path.iterdir()), [tmp_path / "taken"])
+
+
+def test_run_does_the_rest_where_some_pictures_cannot_be_read(
+    run, coffee: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.png").write_text("no picture")
+    arguments = (coffee, "missing.jpg", "notes.png", coffee)
+    code, output, errors = run("run", *arguments, "--engine", "openvino", "-o", "out", "--top", 1)
+    assert code == 3
+    assert output.count("n07920052 espresso") == 2
+    assert "missing.jpg" in errors
+    assert "notes.png: not a picture" in errors
+    # The same picture given twice gets two folders.
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coffee", "coffee-2"]
+
+
+def test_run_takes_folders_globs_and_lists(run, coffee: Path, tmp_path: Path) -> None:
+    for name in ("photos/a.png", "photos/b.png", "c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(coffee.read_bytes())
+    (tmp_path / "list.txt").write_text("c.png\n")
+    code, output, _ = run(
+        "run", "photos", "photos/b*.png", "list.txt", "--engine", "openvino", "--json"
+    )
+    assert code == 0
+    names = [Path(result["image"]).name for result in json.loads(output)]
+    assert names == ["a.png", "b.png", "b.png", "c.png"]
+
+
+def test_an_earlier_result_is_not_replaced_without_a_word(run, coffee: Path) -> None:
+    first = run("run", coffee, "--engine", "openvino", "-o", "out", "--top", 1)
+    assert "earlier result" not in first[2]
+    again = run("run", coffee, "--engine", "openvino", "-o", "out", "--top", 1)
+    assert "out/coffee has an earlier result, which is replaced" in again[2]
+
+
+def test_a_pictures_name_does_not_lead_out_of_the_folder(run, coffee: Path, tmp_path: Path) -> None:
+    (tmp_path / "...png").write_bytes(coffee.read_bytes())
+    code, _, _ = run("run", "...png", "--engine", "openvino", "-o", "deep/out", "--top", 1)
+    assert code == 0
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rule", "paper", "--thresholds", "20"], "--thresholds is for --rule original"),
+        (["--fraction", "0.3"], "--fraction is for --rule paper"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    run, coffee: Path, arguments: list[str], message: str
+) -> None:
+    code, _, errors = run("localize", coffee, *arguments)
+    assert (code, message in errors) == (2, True)
+
+
+def test_a_photograph_is_no_coloured_heat_map(run, coffee: Path) -> None:
+    code, _, errors = run("localize", coffee, "--colormap", "jet")
+    assert code == 2
+    assert "not a heat map in the colours of jet" in errors
+
+
+def test_a_mean_file_of_caffe_is_taken(run, coffee: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "mean.npy", np.full((3, 256, 256), 127.0))
+    network = ["--prototxt", PROTOTXT, "--weights", CAFFEMODEL, "--scale", 1 / 128]
+    options = ["--channels", "RGB", "--engine", "openvino", "--json"]
+    by_file = run("run", coffee, *network, *options, "--mean", "mean.npy", "-o", "a")
+    by_number = run("run", coffee, *network, *options, "--mean", "127", "-o", "b")
+    assert by_file[0] == by_number[0] == 0
+    assert json.loads(by_file[1])[0]["top"] == json.loads(by_number[1])[0]["top"]
+
+
+def test_termination_is_one_line_and_leaves_nothing_half_written(
+    coffee: Path, tmp_path: Path
+) -> None:
+    pictures = [str(coffee)] * 400
+    command = [sys.executable, "-m", "cam", "run", *pictures, "--engine", "openvino", "-o", "out"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert errors.strip().splitlines()[-1] == "cam: terminated"
+    assert not list(tmp_path.rglob(".cam-partial-*"))

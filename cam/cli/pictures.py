@@ -1,0 +1,106 @@
+"""The pictures of a command: found, read one after the other, with failures kept for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from cam.cli import exit_codes
+from cam.cli.progress import progress_bar
+from cam.errors import CamError
+from cam.files import file_name
+from cam.pictures.lists import Entry, find_pictures
+from cam.pictures.reading import Picture
+
+__all__ = ["NamedPicture", "PictureRun"]
+
+
+class NamedPicture(NamedTuple):
+    """A picture that was read, its name and file, and the folder for its results."""
+
+    name: str
+    path: Path
+    picture: Picture
+    folder: Path
+
+
+class PictureRun:
+    """Goes once through the pictures that a command was given.
+
+    A picture that cannot be read is passed over and said at the end. Progress is shown on a
+    terminal.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As `cam.pictures.lists.find_pictures` takes them.
+    output : pathlib.Path
+        The folder for the results; each picture gets one of its own in it.
+
+    Raises
+    ------
+    CamError
+        If no input can be found.
+    """
+
+    def __init__(self, inputs: Sequence[str], output: Path) -> None:
+        self._output = output
+        self._taken: set[Path] = set()
+        self._failures: list[str] = []
+        self._read = 0
+        self._entries = list(self._find(inputs))
+        if not self._entries:
+            self._fail_if_nothing_was_read()
+
+    def __iter__(self) -> Iterator[NamedPicture]:
+        """Yield the pictures that can be read, in their order."""
+        with progress_bar("pictures", len(self._entries)) as advance:
+            for entry in self._entries:
+                try:
+                    picture = entry.read()
+                except CamError as error:
+                    self._failures.append(str(error))
+                else:
+                    self._read += 1
+                    folder = self._folder_for(entry)
+                    yield NamedPicture(entry.name, Path(entry.path), picture, folder)
+                advance(1)
+
+    def finish(self) -> int:
+        """Say which pictures could not be read, and return the exit code.
+
+        Raises
+        ------
+        CamError
+            If none could be read.
+        """
+        self._fail_if_nothing_was_read()
+        for failure in self._failures:
+            click.echo(f"cam: {failure}", err=True)
+        return exit_codes.SOME_FAILED if self._failures else exit_codes.SUCCESS
+
+    def _find(self, inputs: Sequence[str]) -> Iterator[Entry]:
+        for source in inputs:
+            try:
+                yield from find_pictures([source])
+            except CamError as error:
+                self._failures.append(str(error))
+
+    def _fail_if_nothing_was_read(self) -> None:
+        if not self._read and self._failures:
+            more = len(self._failures) - 1
+            raise CamError(self._failures[0] + (f" (and {more} more like this)" if more else ""))
+
+    def _folder_for(self, entry: Entry) -> Path:
+        """Name a folder after a picture, with a number where a name comes twice."""
+        stem = file_name(Path(entry.name).stem)
+        folder, number = self._output / stem, 2
+        while folder in self._taken:
+            folder, number = self._output / f"{stem}-{number}", number + 1
+        self._taken.add(folder)
+        if folder.exists() and any(folder.iterdir()):
+            click.echo(f"cam: {folder} has an earlier result, which is replaced", err=True)
+        return folder
