@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from cam.caffe.caffemodel import Blobs
 from cam.caffe.head import Head
-from cam.caffe.layers import Layer, Shape, concat_axis, convolution_geometry, pooling_geometry
+from cam.caffe.layer_types.joining import concat_axis
+from cam.caffe.layer_types.spatial import convolution_geometry, pooling_geometry
+from cam.caffe.layers import Layer, Shape
 from cam.caffe.network import Network
 from cam.errors import CamError
 

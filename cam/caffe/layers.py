@@ -1,33 +1,41 @@
-"""The layer types that can be run: their geometry, and the shapes of their blobs and weights.
+"""What a layer is, and what a type of layers has to say of itself.
 
-The rules are those of Caffe's layers (``Reshape`` and ``LayerSetUp`` of each), so that what Caffe
-would end the process on is found before anything runs.
+A type says two things: the shapes of its blobs and weights, by the rules of Caffe's ``LayerSetUp``
+and ``Reshape``, so that what Caffe would end the process on is found before anything runs; and its
+arithmetic, as nodes of a graph of ONNX operators. The types are in `cam.caffe.layer_types`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from cam.errors import nearest_names
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
-    "IN_PLACE_TYPES",
-    "SHARING_TYPES",
+    "Graph",
     "Layer",
-    "PoolingGeometry",
+    "LayerRun",
+    "LayerType",
     "Shape",
     "ShapeError",
-    "SpatialGeometry",
-    "concat_axis",
-    "convolution_geometry",
-    "layer_shapes",
-    "pooling_geometry",
+    "Shapes",
+    "UnsupportedError",
+    "axis_of",
+    "chain",
+    "need_spatial",
+    "own_axis",
+    "spread",
+    "unchanged",
+    "weights_along",
 ]
 
 Shape = tuple[int, ...]
+
+Shapes = tuple[list[Shape], tuple[Shape, ...]]
+"""The shapes of what a layer writes, and of its weights."""
 
 
 @dataclass(frozen=True)
@@ -58,355 +66,135 @@ class ShapeError(Exception):
     """Shapes or parameters of one layer do not fit; the caller adds the layer's name."""
 
 
-@dataclass(frozen=True)
-class SpatialGeometry:
-    """Kernel, stride, pad and dilation of a layer, each as (vertical, horizontal)."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    pad: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-
-    def extent(self, axis: int) -> int:
-        """Return how many pixels the dilated kernel covers along an axis (0 or 1)."""
-        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
+class UnsupportedError(Exception):
+    """A parameter that cannot be expressed; the caller adds the layer's name."""
 
 
-@dataclass(frozen=True)
-class PoolingGeometry(SpatialGeometry):
-    """Geometry of a pooling layer.
+class Graph(Protocol):
+    """Takes the nodes that a layer's arithmetic is made of.
 
     Attributes
     ----------
-    output : tuple of int
-        (h, w) by Caffe's rule: rounded up, less the windows that would begin in the padding
-        behind the picture.
+    tensors : dict of str to str
+        Which tensor holds each of Caffe's blobs at this point.
+    shapes : mapping of str to tuple of int
+        The shape of each blob.
     """
 
-    output: tuple[int, int] = (1, 1)
+    tensors: dict[str, str]
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """See above."""
+
+    def node(
+        self, operator: str, layer: Layer, inputs: Sequence[str], step: str = "", **attributes: Any
+    ) -> str:
+        """Add a node and return its output; without a `step` name it is the layer's last one."""
+
+    def constant(self, layer: Layer, name: str, values: Any, dtype: Any = np.float32) -> str:
+        """Add a constant and return its name."""
 
 
-def convolution_geometry(layer: Layer) -> SpatialGeometry:
-    """Return the geometry of a convolution.
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """One layer with all that its arithmetic needs.
 
-    Parameters
-    ----------
-    layer : Layer
-        A layer with a ``convolution_param``; the repeated fields and the ``_h``/``_w`` ones are
-        both understood.
-
-    Returns
-    -------
-    SpatialGeometry
-        The geometry.
-    """
-    param = layer.message.convolution_param
-
-    def pair(name: str, default: int, sides: tuple[str, str] | None) -> tuple[int, int]:
-        values = list(getattr(param, name))
-        if sides and any(map(param.HasField, sides)):
-            if values:
-                raise ShapeError(f"{name} is given, and {sides[0]} or {sides[1]} as well")
-            return getattr(param, sides[0]), getattr(param, sides[1])
-        values = values or [default]
-        if len(values) > 2:
-            raise ShapeError(f"{name} has {len(values)} values; two spatial axes are supported")
-        return values[0], values[-1]
-
-    return SpatialGeometry(
-        kernel=pair("kernel_size", 0, ("kernel_h", "kernel_w")),
-        stride=pair("stride", 1, ("stride_h", "stride_w")),
-        pad=pair("pad", 0, ("pad_h", "pad_w")),
-        dilation=pair("dilation", 1, None),
-    )
-
-
-def pooling_geometry(layer: Layer, bottom: Shape) -> PoolingGeometry:
-    """Return the geometry of a pooling layer (``PoolingLayer::Reshape``).
-
-    Parameters
-    ----------
-    layer : Layer
-        A layer with a ``pooling_param``.
-    bottom : tuple of int
-        Shape (N, C, H, W) of what it reads.
-
-    Returns
-    -------
-    PoolingGeometry
-        The geometry with the output's size.
-    """
-    param = layer.message.pooling_param
-
-    def pair(name: str, vertical: str, horizontal: str) -> tuple[int, int]:
-        given = [param.HasField(field) for field in (name, vertical, horizontal)]
-        if given[1:] == [False, False]:
-            return (getattr(param, name),) * 2
-        if given != [False, True, True]:
-            raise ShapeError(f"it takes {name}, or both {vertical} and {horizontal}")
-        return getattr(param, vertical), getattr(param, horizontal)
-
-    kernel = pair("kernel_size", "kernel_h", "kernel_w")
-    stride, pad = pair("stride", "stride_h", "stride_w"), pair("pad", "pad_h", "pad_w")
-    if param.global_pooling:
-        if kernel != (0, 0) or stride != (1, 1) or pad != (0, 0):
-            raise ShapeError("global_pooling goes with no kernel, stride or pad")
-        kernel = (bottom[2], bottom[3])
-    if min(kernel) < 1 or min(stride) < 1 or pad[0] >= kernel[0] or pad[1] >= kernel[1]:
-        raise ShapeError(f"kernel {kernel}, stride {stride}, pad {pad} do not make a pooling")
-    floor = param.RoundMode.Name(param.round_mode) == "FLOOR"
-    output = []
-    for size, k, s, p in zip(bottom[2:], kernel, stride, pad, strict=True):
-        span = size + 2 * p - k
-        pooled = (span // s if floor else -(-span // s)) + 1
-        if (pooled - 1) * s >= size + p:
-            # A pad of either axis makes Caffe leave such windows out on both.
-            if any(pad):
-                pooled -= 1
-            elif param.PoolMethod.Name(param.pool) == "AVE":
-                raise ShapeError("its last windows lie beside the picture and have no average")
-        output.append(pooled)
-    return PoolingGeometry(kernel, stride, pad, output=(output[0], output[1]))
-
-
-ShapeRule = Callable[[Layer, list[Shape]], tuple[list[Shape], tuple[Shape, ...]]]
-
-
-def layer_shapes(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    """Return the shapes of what a layer writes and of its weights.
-
-    Parameters
+    Attributes
     ----------
     layer : Layer
         The layer.
+    inputs : list of str
+        The tensors that it reads.
     bottoms : list of tuple of int
-        The shapes of what it reads.
-
-    Returns
-    -------
-    tops : list of tuple of int
-        The shape of each top.
-    weights : tuple of tuple of int
-        The shape of each blob of weights; empty if it has none.
-
-    Raises
-    ------
-    ShapeError
-        If the type is not known, or its parameters or bottoms are not what Caffe takes.
+        Their shapes.
+    weights : tuple of numpy.ndarray
+        Its weights, float32.
     """
-    rule = _SHAPE_RULES.get(layer.type)
-    if rule is None:
-        known = nearest_names(layer.type, _SHAPE_RULES)
-        raise ShapeError(f"this type cannot be run{known}")
-    fewest, most = _BOTTOMS.get(layer.type, (1, 1))
-    if not fewest <= len(bottoms) <= most:
-        raise ShapeError(f"{len(bottoms)} bottoms")
-    return rule(layer, bottoms)
+
+    layer: Layer
+    inputs: list[str]
+    bottoms: list[Shape]
+    weights: tuple[NDArray[np.float32], ...]
 
 
-_BOTTOMS: Mapping[str, tuple[int, float]] = {"Concat": (1, math.inf), "Eltwise": (2, math.inf)}
-"""How many bottoms a layer may have, at least and at most, where it is not one."""
+@dataclass(frozen=True)
+class LayerType:
+    """What a type of layers says of itself.
 
-IN_PLACE_TYPES = frozenset(
-    {
-        "BatchNorm",
-        "Bias",
-        "Dropout",
-        "ELU",
-        "PReLU",
-        "Power",
-        "ReLU",
-        "Scale",
-        "Sigmoid",
-        "Softmax",
-        "TanH",
-    }
-)
-"""The types that Caffe can run in place and get right."""
+    Attributes
+    ----------
+    shapes : callable
+        Takes a layer and the shapes of its bottoms; returns `Shapes` or raises `ShapeError`.
+    write : callable
+        Writes a layer's arithmetic into a graph, or raises `UnsupportedError`.
+    bottoms : tuple
+        How many bottoms it may have, at least and at most.
+    in_place : bool
+        Whether Caffe can run it in place and gets it right.
+    shares_memory : bool
+        Whether its tops lie in its bottom's memory in Caffe, if it has one bottom.
+    is_identity : bool
+        Whether it passes its bottom on in the test phase.
+    """
 
-SHARING_TYPES = frozenset({"Flatten", "Reshape", "Split"})
-"""The types whose tops lie in their bottom's memory in Caffe."""
+    shapes: Callable[[Layer, list[Shape]], Shapes]
+    write: Callable[[Graph, LayerRun], None]
+    bottoms: tuple[int, float] = (1, 1)
+    in_place: bool = False
+    shares_memory: bool = False
+    is_identity: bool = False
 
 
-def _need_spatial(bottom: Shape) -> None:
+def need_spatial(bottom: Shape) -> None:
+    """Make sure that a blob has rows and columns."""
     if len(bottom) != 4:
         raise ShapeError(f"its bottom has the shape {bottom}, not (N, C, H, W)")
 
 
-def _axis(axis: int, shape: Shape) -> int:
+def axis_of(axis: int, shape: Shape) -> int:
+    """Return an axis counted from 0, which may be given from the end."""
     if not -len(shape) <= axis < len(shape):
         raise ShapeError(f"axis {axis} of a blob of shape {shape}")
     return axis % len(shape)
 
 
-def _own_axis(axis: int, shape: Shape) -> int:
+def own_axis(axis: int, shape: Shape) -> int:
     """Return an axis of one picture's numbers, and not the one along the batch."""
-    found = _axis(axis, shape)
+    found = axis_of(axis, shape)
     if found == 0:
         raise ShapeError(f"axis {axis}, along the batch, is not supported")
     return found
 
 
-def _unchanged(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
+def unchanged(layer: Layer, bottoms: list[Shape]) -> Shapes:
+    """Return the shapes of a layer without weights that writes what it reads in size."""
     return [bottoms[0]], ()
 
 
-def _split(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    return [bottoms[0]] * len(layer.tops), ()
-
-
-def _lrn(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    _need_spatial(bottoms[0])
-    if layer.message.lrn_param.local_size % 2 == 0:
-        raise ShapeError(f"local_size {layer.message.lrn_param.local_size}; it must be odd")
-    return [bottoms[0]], ()
-
-
-def _softmax(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    _own_axis(layer.message.softmax_param.axis, bottoms[0])
-    return [bottoms[0]], ()
-
-
-def _convolution(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    param, bottom = layer.message.convolution_param, bottoms[0]
-    _need_spatial(bottom)
-    if param.axis != 1:
-        raise ShapeError(f"axis {param.axis}; only 1 is supported")
-    geometry = convolution_geometry(layer)
-    if not param.num_output or min(geometry.kernel + geometry.stride + geometry.dilation) < 1:
-        raise ShapeError("num_output, kernel_size, stride and dilation must be positive")
-    if bottom[1] % max(param.group, 1) or param.num_output % max(param.group, 1):
-        raise ShapeError(
-            f"group {param.group} does not divide its {bottom[1]} input channels "
-            f"and {param.num_output} outputs"
-        )
-    size = tuple(
-        (bottom[2 + axis] + 2 * geometry.pad[axis] - geometry.extent(axis)) // geometry.stride[axis]
-        + 1
-        for axis in (0, 1)
-    )
-    weights = (param.num_output, bottom[1] // max(param.group, 1), *geometry.kernel)
-    bias = ((param.num_output,),) if param.bias_term else ()
-    return [(bottom[0], param.num_output, *size)], (weights, *bias)
-
-
-def _pooling(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    _need_spatial(bottoms[0])
-    return [(*bottoms[0][:2], *pooling_geometry(layer, bottoms[0]).output)], ()
-
-
-def _inner_product(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    param, bottom = layer.message.inner_product_param, bottoms[0]
-    axis = _own_axis(param.axis, bottom)
-    inputs = math.prod(bottom[axis:])
-    if not param.num_output:
-        raise ShapeError("num_output must be positive")
-    weights = (inputs, param.num_output) if param.transpose else (param.num_output, inputs)
-    bias = ((param.num_output,),) if param.bias_term else ()
-    return [(*bottom[:axis], param.num_output)], (weights, *bias)
-
-
-def _concat(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    axis = concat_axis(layer, bottoms[0])
-    others = {shape[:axis] + shape[axis + 1 :] for shape in bottoms}
-    if len(others) > 1 or len({len(shape) for shape in bottoms}) > 1:
-        raise ShapeError(f"its bottoms have the shapes {bottoms}, which differ off axis {axis}")
-    total = sum(shape[axis] for shape in bottoms)
-    return [(*bottoms[0][:axis], total, *bottoms[0][axis + 1 :])], ()
-
-
-def concat_axis(layer: Layer, bottom: Shape) -> int:
-    """Return the axis of a Concat layer, whichever of its two fields says it."""
-    param = layer.message.concat_param
-    if param.HasField("concat_dim") and param.HasField("axis"):
-        raise ShapeError("axis and concat_dim say the same; give one")
-    return _own_axis(param.concat_dim if param.HasField("concat_dim") else param.axis, bottom)
-
-
-def _eltwise(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    if len(set(bottoms)) > 1:
-        raise ShapeError(f"its bottoms have different shapes: {bottoms}")
-    param = layer.message.eltwise_param
-    if param.coeff and len(param.coeff) != len(bottoms):
-        raise ShapeError(f"{len(param.coeff)} coefficients for {len(bottoms)} bottoms")
-    if param.coeff and param.EltwiseOp.Name(param.operation) == "PROD":
-        raise ShapeError("coefficients go with a sum, not with a product")
-    return [bottoms[0]], ()
-
-
-def _batch_norm(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
-    return [bottoms[0]], ((channels,), (channels,), (1,))
-
-
-def _weights_along(param: Any, bottom: Shape) -> Shape:
+def weights_along(param: Any, bottom: Shape) -> Shape:
+    """Return the shape of weights that lie along some axes of a blob (Scale, Bias)."""
     if param.num_axes == 0:
         return ()
-    axis = _own_axis(param.axis, bottom)
+    axis = own_axis(param.axis, bottom)
     stop = len(bottom) if param.num_axes == -1 else axis + param.num_axes
     if not axis < stop <= len(bottom):
         raise ShapeError(f"{param.num_axes} axes from {axis} on of a blob of shape {bottom}")
     return bottom[axis:stop]
 
 
-def _scale(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    param = layer.message.scale_param
-    weights = _weights_along(param, bottoms[0])
-    return [bottoms[0]], (weights, weights) if param.bias_term else (weights,)
+def spread(blob: NDArray[Any], axis: int, bottom: Shape) -> NDArray[Any]:
+    """Shape weights that begin at an axis of the bottom so that they broadcast over it."""
+    axis %= len(bottom)
+    trailing = len(bottom) - axis - blob.ndim
+    return blob.reshape(blob.shape + (1,) * trailing)
 
 
-def _bias(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    return [bottoms[0]], (_weights_along(layer.message.bias_param, bottoms[0]),)
-
-
-def _prelu(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    shared = layer.message.prelu_param.channel_shared
-    if len(bottoms[0]) < 2:
-        raise ShapeError(f"its bottom has the shape {bottoms[0]}, without channels")
-    return [bottoms[0]], (() if shared else (bottoms[0][1],),)
-
-
-def _flatten(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    param, bottom = layer.message.flatten_param, bottoms[0]
-    axis, end = _own_axis(param.axis, bottom), _axis(param.end_axis, bottom)
-    if end < axis:
-        raise ShapeError(f"axes {axis} to {end}, which is none")
-    return [(*bottom[:axis], math.prod(bottom[axis : end + 1]), *bottom[end + 1 :])], ()
-
-
-def _reshape(layer: Layer, bottoms: list[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
-    param, bottom = layer.message.reshape_param, bottoms[0]
-    if param.axis != 0 or param.num_axes != -1:
-        raise ShapeError("axis and num_axes are not supported")
-    shape = [bottom[i] if d == 0 and i < len(bottom) else d for i, d in enumerate(param.shape.dim)]
-    if shape.count(-1) == 1:
-        known = -math.prod(shape)
-        shape[shape.index(-1)] = math.prod(bottom) // known if known else 0
-    if math.prod(shape) != math.prod(bottom) or not shape or shape[0] != bottom[0]:
-        raise ShapeError(f"{bottom} cannot become {tuple(param.shape.dim)} picture by picture")
-    return [tuple(shape)], ()
-
-
-_SHAPE_RULES: Mapping[str, ShapeRule] = {
-    "AbsVal": _unchanged,
-    "BatchNorm": _batch_norm,
-    "Bias": _bias,
-    "Concat": _concat,
-    "Convolution": _convolution,
-    "Dropout": _unchanged,
-    "ELU": _unchanged,
-    "Eltwise": _eltwise,
-    "Flatten": _flatten,
-    "InnerProduct": _inner_product,
-    "LRN": _lrn,
-    "PReLU": _prelu,
-    "Pooling": _pooling,
-    "Power": _unchanged,
-    "ReLU": _unchanged,
-    "Reshape": _reshape,
-    "Scale": _scale,
-    "Sigmoid": _unchanged,
-    "Softmax": _softmax,
-    "Split": _split,
-    "TanH": _unchanged,
-}
+def chain(graph: Graph, layer: Layer, tensor: str, steps: Sequence[tuple[str, str, Any]]) -> None:
+    """Apply operators with one constant each; the last one writes the layer's top."""
+    if not steps:
+        graph.node("Identity", layer, [tensor])
+    for index, (operator, name, value) in enumerate(steps):
+        step = f"{name}d" if index < len(steps) - 1 else ""
+        constant = graph.constant(layer, name, value)
+        tensor = graph.node(operator, layer, [tensor, constant], step)

@@ -12,14 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cam.caffe.caffemodel import Blobs, CaffeModel, read_caffemodel
-from cam.caffe.layers import (
-    IN_PLACE_TYPES,
-    SHARING_TYPES,
-    Layer,
-    Shape,
-    ShapeError,
-    layer_shapes,
-)
+from cam.caffe.layer_types import LAYER_TYPES, layer_shapes
+from cam.caffe.layers import Layer, Shape, ShapeError
 from cam.caffe.prototxt import parse_prototxt, read_prototxt, upgraded
 from cam.errors import CamError, nearest_names
 from cam.files import PathLike
@@ -295,7 +289,7 @@ class _SharedMemory:
                 )
 
     def run(self, layer: Layer) -> None:
-        shares = layer.type in SHARING_TYPES or (layer.type == "Concat" and len(layer.bottoms) == 1)
+        shares = LAYER_TYPES[layer.type].shares_memory and len(layer.bottoms) == 1
         for top in layer.tops:
             if top in layer.bottoms:
                 self._change(top, layer)
@@ -303,8 +297,7 @@ class _SharedMemory:
                 self._first[top] = self._first[layer.bottoms[0]] if shares else top
 
     def _change(self, blob: str, layer: Layer) -> None:
-        # Dropout does nothing in the test phase.
-        if layer.type != "Dropout":
+        if not LAYER_TYPES[layer.type].is_identity:
             first = self._first[blob]
             for other, memory in self._first.items():
                 if memory == first and other != blob:
@@ -361,7 +354,7 @@ def _check_tops(
         raise ShapeError(f"{len(layer.tops)} tops where {len(tops)} are expected")
     for name, shape in zip(layer.tops, tops, strict=True):
         if name in layer.bottoms:
-            if layer.type not in IN_PLACE_TYPES:
+            if not LAYER_TYPES[layer.type].in_place:
                 raise ShapeError("this type cannot run in place")
             if name in read:
                 raise ShapeError(f"it changes {name!r} in place, which another layer reads")

@@ -100,7 +100,10 @@ def compile_cached(
 def _writer_digest() -> str:
     """Return a digest of the code that makes the graph: the writer and all of `cam.caffe`."""
     package = Path(__file__).parents[1]
-    sources = [Path(__file__).with_name("onnx_graph.py"), *sorted(package.glob("caffe/*.p*"))]
+    sources = [
+        Path(__file__).with_name("onnx_graph.py"),
+        *sorted(package.glob("caffe/**/*.p*[!c]")),
+    ]
     return hashlib.sha256("".join(map(sha256_of, sources)).encode()).hexdigest()
 
 
