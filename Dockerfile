@@ -76,6 +76,7 @@ RUN apt-get update \
 COPY --from=project /opt/cam /opt/cam
 ENV PATH=/opt/cam/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    CAM_ENGINE=caffe \
     CAM_MODELS=/models
 LABEL org.opencontainers.image.title="cam" \
       org.opencontainers.image.description="Class activation mapping (CVPR 2016) with the original Caffe networks" \
@@ -97,7 +98,7 @@ RUN ["/opt/cam/bin/python", "-c", "import caffe, cam"]
 # The cpu image with what its tests need; the tests themselves are mounted.
 FROM cpu AS test
 COPY --from=project-test /opt/cam /opt/cam
-ENV HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+ENV CAM_ENGINE= HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 WORKDIR /src
 ENTRYPOINT ["pytest", "-p", "no:cacheprovider"]
 CMD []

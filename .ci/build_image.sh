@@ -125,9 +125,10 @@ main() {
   say "the demo in the image"
   in_image cam:cpu demo --engine caffe
   build_target test
+  # The package's examples are those of the installed one, which is not the mounted checkout's.
   say "the tests in the image"
   in_image --env CAM_REQUIRE_CAFFE=1 --volume "$repo:/src:ro" --volume "$shared:/shared:ro" \
-    cam:test "$@"
+    cam:test tests --pyargs cam "$@"
   say "the cpu image is built and tested: $(size_of cpu)"
 }
 

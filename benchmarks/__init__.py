@@ -1,9 +1,7 @@
-"""The pipeline's time beside that of other programs on the same network and weights.
+"""How fast it is, and how much memory it takes; run from a checkout.
 
-`measure` runs the contestants in turns, `torchnet` is the network in PyTorch for those that need
-it, and `report` writes what was measured.
+``python -m benchmarks`` measures one picture beside other programs: `side_by_side` lets the
+`contestants` take turns on one `workload`, with `rivals` and `matrix_products` for what is not the
+project's own, and `report` writes what `summary` says of the `timing`. ``python -m
+benchmarks.batch`` measures many pictures, ``python -m benchmarks.engine`` the engines alone.
 """
-
-from benchmarks.measure import CONTESTANTS, Contestant, bench, explain_alone
-
-__all__ = ["CONTESTANTS", "Contestant", "bench", "explain_alone"]

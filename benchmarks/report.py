@@ -1,21 +1,22 @@
-"""What `cam bench` measured, as a page and as a picture."""
+"""What `benchmarks.side_by_side.measure` measured, as JSON, as a page and as a picture."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import summarize
+from benchmarks.summary import summarize
 from cam.errors import CamError
-from cam.files import atomic_path
+from cam.files import PathLike, atomic_path, read_json, read_text, write_json, write_text
 
 __all__ = ["plot", "read_results", "summary_lines", "to_markdown", "write_report", "write_results"]
 
-BEGIN = "<!-- made by `cam bench --report`: what stands between these two marks is replaced -->"
-END = "<!-- end of what `cam bench --report` makes -->"
+COMMAND = "python -m benchmarks"
+
+BEGIN = f"<!-- made by `{COMMAND} --report`: what stands between these two marks is replaced -->"
+END = f"<!-- end of what `{COMMAND} --report` makes -->"
 
 PAGE = f"""# Performance
 
@@ -25,9 +26,9 @@ decoded picture, in turns; each ends with five overlays, or with the original's 
 torchcam and pytorch-grad-cam get the network as plain PyTorch modules, checked against the engine;
 pytorch-grad-cam has no CAM, so that it is its GradCAM, which needs the gradient.
 
-To repeat it: `pip install '.[bench]'` in the project's folder, then
+To repeat it, in the project's folder: `pip install '.[bench]'`, then
 
-    cam bench --rounds 16 -o docs/performance.json \\
+    {COMMAND} --rounds 16 -o docs/performance.json \\
         --plot docs/images/performance.png --report docs/performance.md
 
 {BEGIN}
@@ -35,19 +36,18 @@ To repeat it: `pip install '.[bench]'` in the project's folder, then
 
 ## Other measurements
 
-<!-- written by hand or by other commands; `cam bench --report` leaves it alone -->
+<!-- written by hand or by other commands; `{COMMAND} --report` leaves it alone -->
 """
 
 Results = Mapping[str, Any]
 
 
-def write_results(results: Results, path: str | os.PathLike[str]) -> None:
-    """Write what `benchmarks.bench` returned as JSON."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+def write_results(results: Results, path: PathLike) -> None:
+    """Write what was measured as JSON."""
+    write_json(path, results)
 
 
-def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_results(path: PathLike) -> dict[str, Any]:
     """Read what `write_results` wrote; ratios and rates are worked out again from the times.
 
     Raises
@@ -55,16 +55,11 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     CamError
         If the file cannot be read or holds something else.
     """
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CamError(f"cannot read the measurements in {path}: {error}") from error
+    results = read_json(path, "the measurements")
     if not isinstance(results, dict) or not {"timings", "machine", "model"} <= set(results):
-        raise CamError(f"{path}: not what cam bench writes")
-    return {
-        **results,
-        **summarize(results["timings"], results["model"]["multiply_accumulates"]),
-    }
+        raise CamError(f"{path}: not what {COMMAND} -o writes")
+    macs = results["model"]["multiply_accumulates"]
+    return {**results, **summarize(results["timings"], macs)}
 
 
 def summary_lines(results: Results) -> list[str]:
@@ -94,7 +89,7 @@ def to_markdown(results: Results, picture: str = "") -> str:
     Parameters
     ----------
     results : mapping
-        What `benchmarks.bench` returned.
+        What `benchmarks.side_by_side.measure` returned.
     picture : str, optional
         The plot's file name, to show it.
 
@@ -133,15 +128,13 @@ def to_markdown(results: Results, picture: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(
-    results: Results, path: str | os.PathLike[str], picture: str | os.PathLike[str] | None = None
-) -> None:
+def write_report(results: Results, path: PathLike, picture: PathLike | None = None) -> None:
     """Put what was measured into a Markdown page, between two marks.
 
     Parameters
     ----------
     results : mapping
-        What `benchmarks.bench` returned.
+        What `benchmarks.side_by_side.measure` returned.
     path : path-like
         The page; it is made if it is missing, and else keeps all that is outside the marks.
     picture : path-like, optional
@@ -153,25 +146,22 @@ def write_report(
         If the page has no marks, or cannot be read or written.
     """
     page = Path(path)
-    text = page.read_text(encoding="utf-8") if page.exists() else PAGE
+    text = read_text(page) if page.exists() else PAGE
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise CamError(f"{path}: no place for the measurements; it needs the lines {BEGIN} {END}")
     link = os.path.relpath(picture, page.parent) if picture else ""
-    with atomic_path(page) as temporary:
-        temporary.write_text(
-            f"{before}{BEGIN}\n\n{to_markdown(results, link)}\n{END}{after}", encoding="utf-8"
-        )
+    write_text(page, f"{before}{BEGIN}\n\n{to_markdown(results, link)}\n{END}{after}")
 
 
-def plot(results: Results, path: str | os.PathLike[str]) -> None:
+def plot(results: Results, path: PathLike) -> None:
     """Draw the medians as bars with their quartiles.
 
     Parameters
     ----------
     results : mapping
-        What `benchmarks.bench` returned.
+        What `benchmarks.side_by_side.measure` returned.
     path : path-like
         The picture; its extension says the format.
 

@@ -1,7 +1,7 @@
 """A Caffe network as a PyTorch module, for running other programs on the same network.
 
-It is what `cam bench` gives to torchcam and pytorch-grad-cam, written the way a PyTorch user would:
-one module for each layer, run eagerly. The project's own engines do not use it.
+It is what torchcam and pytorch-grad-cam get, written the way a PyTorch user would: one module for
+each layer, run eagerly. The project's own engines do not use it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CamError", "InvalidValueError", "MissingFileError", "nearest_names"]
-
 
 class CamError(Exception):
     """Bad input: the message says what is wrong, where, and what to do about it.

@@ -15,24 +15,6 @@ from typing import IO, Any, TypeAlias
 
 from cam.errors import CamError, MissingFileError
 
-__all__ = [
-    "MAX_BYTES",
-    "TEMPORARY_PREFIX",
-    "PathLike",
-    "atomic_path",
-    "file_name",
-    "models_folder",
-    "open_regular",
-    "read_bytes",
-    "read_json",
-    "read_text",
-    "reading",
-    "sha256_of",
-    "write_bytes",
-    "write_json",
-    "write_text",
-]
-
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
 MAX_BYTES = 512 * 2**20

@@ -4,6 +4,7 @@
 goes on, and `cluster` spreads it over machines.
 """
 
-from cam.batch.pipeline import BatchOptions, BatchWork, run_batch, run_pieces
+from cam.batch.pipeline import BatchWork, run_batch, run_entries, run_pieces
+from cam.batch.rows import BatchOptions
 
-__all__ = ["BatchOptions", "BatchWork", "run_batch", "run_pieces"]
+__all__ = ["BatchOptions", "BatchWork", "run_batch", "run_entries", "run_pieces"]

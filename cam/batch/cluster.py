@@ -14,14 +14,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cam.batch.pipeline import BatchOptions, BatchWork, run_pieces
+from cam.batch.pipeline import BatchWork, run_pieces
+from cam.batch.rows import BatchOptions
 from cam.errors import CamError
 
 if TYPE_CHECKING:
     from cam.batch.store import Piece, PieceResult
     from cam.explain.model import CamModel
 
-__all__ = ["DaskRunner"]
 
 _PIECES_PER_THREAD = 2
 """A worker has the next piece at hand when it finishes one."""

@@ -7,124 +7,41 @@ so results have the same bits in every run on the same machine.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from itertools import groupby
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from pathlib import PurePosixPath
 from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from cam import __version__
+from cam.batch.rows import (
+    CLASSES,
+    BatchOptions,
+    ExplainedPicture,
+    Row,
+    array_types,
+    make_row,
+    piece_result,
+)
 from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.engines import Engine, NetworkOutput
-from cam.errors import CamError, nearest_names
-from cam.explain.explanation import Explanation
+from cam.errors import CamError
 from cam.explain.model import CamModel
 from cam.explain.styles import NetworkInput, Style, get_style
-from cam.localization.boxes import RULES, Rule, find_boxes, picture_heatmap
-from cam.localization.ilsvrc_heatmaps import TOP, write_ilsvrc_heatmaps
 from cam.pictures.lists import Entry, find_pictures
 
-__all__ = [
-    "HEAT_FORMATS",
-    "LAYOUTS",
-    "OUTPUTS",
-    "PRECISIONS",
-    "BatchOptions",
-    "BatchWork",
-    "PieceRunner",
-    "Progress",
-    "ahead",
-    "run_batch",
-    "run_pieces",
-]
-
-OUTPUTS = ("maps", "scores", "boxes", "heat-maps")
-"""What can be kept of each picture beside its top classes and their probabilities."""
-PRECISIONS = ("float16", "float32")
-HEAT_FORMATS = ("png", "jpg")
-LAYOUTS = ("store", "ilsvrc")
-"""``"ilsvrc"`` writes the folder of the original's ILSVRC heat maps as well."""
-
-_ILSVRC_FOLDER = "ilsvrc"
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """What a batch makes of each picture. Everything here changes what the store holds.
-
-    Attributes
-    ----------
-    top : int
-        How many classes.
-    style, placement : str
-        As for `cam.explain.model.CamModel.explain`.
-    outputs : tuple of str
-        Which of `OUTPUTS` are kept.
-    precision : {"float16", "float32"}
-        Of raw maps and scores.
-    heat_format : {"png", "jpg"}
-        Of heat maps.
-    box_rule : {"original", "paper"}
-        How boxes are found; see `cam.localization.boxes.find_boxes`.
-    layout : {"store", "ilsvrc"}
-        Whether the original's folder of ILSVRC heat maps is written, too.
-    batch_size : int or None
-        How many pictures go through the network in one request; None for what suits the engine.
-    piece_size : int
-        How many pictures are committed together.
-
-    Raises
-    ------
-    CamError
-        If a value is not one of these.
-    """
-
-    top: int = 5
-    style: str = "pycaffe"
-    placement: str = "stretch"
-    outputs: tuple[str, ...] = ("maps",)
-    precision: str = "float16"
-    heat_format: str = "png"
-    box_rule: Rule = "original"
-    layout: str = "store"
-    batch_size: int | None = None
-    piece_size: int = 64
-
-    def __post_init__(self) -> None:
-        chosen = (
-            *(("output", output, OUTPUTS) for output in self.outputs),
-            ("precision", self.precision, PRECISIONS),
-            ("heat format", self.heat_format, HEAT_FORMATS),
-            ("box rule", self.box_rule, RULES),
-            ("layout", self.layout, LAYOUTS),
-        )
-        for what, value, known in chosen:
-            if value not in known:
-                raise CamError(
-                    f"no {what} {value!r}{nearest_names(value, known)}; there are {list(known)}"
-                )
-        if self.piece_size < 1 or (self.batch_size is not None and self.batch_size < 1):
-            raise CamError("a batch and a piece have 1 picture or more")
-        if self.layout == "ilsvrc" and (self.style != "matlab" or self.top < TOP):
-            raise CamError(f"the ILSVRC layout has the top {TOP} classes in the matlab style")
-        # The order in which they are asked for must not make another store.
-        ordered = tuple(output for output in OUTPUTS if output in self.outputs)
-        object.__setattr__(self, "outputs", ordered)
 
 
 class Progress(Protocol):
@@ -187,20 +104,12 @@ class BatchWork:
 
     def settings(self) -> dict[str, Any]:
         """Return what the results depend on: model, options, versions and shapes."""
-        arrays: dict[str, Any] = {}
-        if "maps" in self.options.outputs:
-            arrays["maps"] = {"shape": list(self.map_shape), "type": self.options.precision}
-        if "scores" in self.options.outputs:
-            classes = len(self.model.class_names)
-            arrays["scores"] = {"shape": [classes], "type": self.options.precision}
-        options = asdict(self.options)
-        options.pop("piece_size")
         return {
             "model": dict(self.model.record),
             "preprocessing": asdict(self.model.preprocessing),
-            "options": {**options, "outputs": list(self.options.outputs)},
+            "options": self.options.record,
             "versions": versions(self.model.engine),
-            "arrays": arrays,
+            "arrays": array_types(self.options, self.model.network, self.map_shape),
         }
 
 
@@ -264,10 +173,39 @@ def run_batch(
     >>> model = cam.load("googlenet")  # doctest: +SKIP
     >>> summary = run_batch(model, ["val.txt"], "store")  # doctest: +SKIP
     """
+    entries = find_pictures(inputs, model.class_index, root)
+    return run_entries(
+        model, entries, folder, options, workers=workers, progress=progress, runner=runner
+    )
+
+
+def run_entries(
+    model: CamModel,
+    entries: Iterable[Entry],
+    folder: str | os.PathLike[str],
+    options: BatchOptions | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    runner: PieceRunner | None = None,
+) -> Summary:
+    """Make the class activation maps of pictures that were found already; see `run_batch`.
+
+    Parameters
+    ----------
+    model, folder, options, workers, progress, runner
+        As for `run_batch`.
+    entries : iterable of cam.pictures.lists.Entry
+        The pictures, in their order; they are taken once.
+
+    Returns
+    -------
+    cam.batch.store.Summary
+        What the store holds.
+    """
     import_parquet()
     work = BatchWork.plan(model, options or BatchOptions(), workers)
     told = progress or _Silent()
-    entries = find_pictures(inputs, model.class_names, root)
     if work.options.layout == "ilsvrc":
         entries = _with_unique_stems(entries)
     with ExitStack() as stack:
@@ -308,13 +246,24 @@ def run_pieces(
     pool = ThreadPoolExecutor(work.workers, "cam-batch")
     try:
         with _ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
-            rows = _explained_rows(work, pieces, pool, on_pictures)
+            batches = explained_pictures(work, pieces, pool, partial(make_row, work.options))
+            rows = _told(batches, on_pictures)
             groups = (list(group) for _, group in groupby(rows, lambda row: row.index // size))
-            stored = ahead(lambda group: pool.submit(_piece_result, work, group).result, groups, 1)
+            store = partial(piece_result, work.options, work.map_shape)
+            stored = ahead(lambda group: pool.submit(store, group).result, groups, 1)
             with closing(stored):
                 yield from stored
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _told(
+    batches: Generator[list[Row], None, None], on_pictures: Callable[[int], object]
+) -> Iterator[Row]:
+    with closing(batches):
+        for rows in batches:
+            on_pictures(len(rows))
+            yield from rows
 
 
 def ahead(
@@ -419,24 +368,32 @@ class _Read:
     entry: Entry
     reason: str = ""
     prepared: NetworkInput | None = None
-    size: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A picture's line of the table, and its other files."""
-
-    index: int
-    values: Mapping[str, Any]
-    files: Mapping[str, bytes]
-
-
-def _explained_rows(
+def explained_pictures(
     work: BatchWork,
     pieces: Iterable[Piece],
     pool: Executor,
-    on_pictures: Callable[[int], object],
-) -> Iterator[_Row]:
+    make: Callable[[ExplainedPicture], _Result],
+) -> Generator[list[_Result], None, None]:
+    """Explain pictures and make something of each, side by side.
+
+    Parameters
+    ----------
+    work : BatchWork
+        What to do.
+    pieces : iterable of cam.batch.store.Piece
+        The pictures; they are taken as they are needed.
+    pool : concurrent.futures.Executor
+        What reads pictures and calls `make`.
+    make : callable
+        Called with each picture, in any order and from any thread of the pool.
+
+    Yields
+    ------
+    list
+        What `make` returned for the pictures of one batch after another, in their order.
+    """
     options = work.options
     style = get_style(options.style, options.placement)
     batch_size = options.batch_size or 1
@@ -458,23 +415,20 @@ def _explained_rows(
     batches = (list(group) for _, group in groupby(read, batch_of))
     in_flight = work.model.engine.requests_in_flight(batch_size * style.crops)
     forwarded = ahead(partial(_start, work.model), batches, in_flight)
-    explain = partial(_rows, work, style)
-    explained = ahead(lambda item: pool.submit(explain, *item).result, forwarded, work.workers)
-    with closing(explained):
-        for rows in explained:
-            on_pictures(len(rows))
-            yield from rows
+
+    def explain(batch: Sequence[_Read], forward: NetworkOutput | None) -> list[_Result]:
+        return [make(picture) for picture in _explained(work, style, batch, forward)]
+
+    yield from ahead(lambda item: pool.submit(explain, *item).result, forwarded, work.workers)
 
 
 def _read(model: CamModel, style: Style, index: int, entry: Entry) -> _Read:
     try:
-        picture = entry.read()
-        prepared = style.prepare(picture, model.crop_size, model.preprocessing)
+        return _Read(index, entry, prepared=model.network_input(entry.read(), style))
     except CamError as error:
         return _Read(index, entry, str(error).removeprefix(f"{entry.name}: "))
     except (cv2.error, MemoryError) as error:
         return _Read(index, entry, f"cannot be used: {' '.join(str(error).split())}")
-    return _Read(index, entry, prepared=prepared, size=(picture.shape[0], picture.shape[1]))
 
 
 def _start(
@@ -487,123 +441,32 @@ def _start(
     return lambda: (batch, wait())
 
 
-def _rows(
+def _explained(
     work: BatchWork, style: Style, batch: Sequence[_Read], forward: NetworkOutput | None
-) -> list[_Row]:
-    rows, crop = [], 0
+) -> Iterator[ExplainedPicture]:
+    crop = 0
     for read in batch:
-        if read.prepared is None or read.size is None or forward is None:
-            rows.append(_failed_row(read))
+        if read.prepared is None or forward is None:
+            yield ExplainedPicture(read.index, read.entry, reason=read.reason)
             continue
         of_picture = forward.inputs(crop, style.crops)
         crop += style.crops
         try:
-            rows.append(_row(work, style, read, read.size, of_picture))
+            classes = _labelled_class(work, read.entry)
+            explanation = work.model.explain_output(
+                read.prepared, of_picture, style, work.options.top, classes
+            )
         except CamError as error:
-            rows.append(_failed_row(replace(read, reason=f"cannot be explained: {error}")))
-    return rows
+            reason = f"cannot be explained: {error}"
+            yield ExplainedPicture(read.index, read.entry, reason=reason)
+        else:
+            yield ExplainedPicture(read.index, read.entry, explanation)
 
 
-def _failed_row(read: _Read) -> _Row:
-    values = {
-        "index": read.index,
-        "name": read.entry.name,
-        "status": "failed",
-        "reason": read.reason,
-        "label": read.entry.label,
-    }
-    return _Row(read.index, values, {})
-
-
-def _row(
-    work: BatchWork, style: Style, read: _Read, size: tuple[int, int], forward: NetworkOutput
-) -> _Row:
-    options = work.options
-    assert read.prepared is not None
-    explanation = work.model.explain_output(read.prepared, forward, style, options.top)
-    values: dict[str, Any] = {
-        "index": read.index,
-        "name": read.entry.name,
-        "status": "ok",
-        "label": read.entry.label,
-        "height": size[0],
-        "width": size[1],
-        "top_index": explanation.indices.astype(np.int32),
-        "top_probability": explanation.probabilities,
-    }
-    if "maps" in options.outputs:
-        values["maps"] = explanation.maps.astype(options.precision).ravel()
-    if "scores" in options.outputs:
-        values["scores"] = explanation.scores.astype(options.precision)
-    if "heat-maps" in options.outputs:
-        values["heat_maps"] = [
-            _encoded(options.heat_format, heat_map) for heat_map in explanation.heat_maps
-        ]
-    if "boxes" in options.outputs:
-        values["boxes"] = [
-            [list(box) for box in find_boxes(picture_heatmap(merged, size), options.box_rule)]
-            for merged in explanation.merged
-        ]
-    files = _ilsvrc_files(explanation, size, read.entry.name) if options.layout == "ilsvrc" else {}
-    return _Row(read.index, values, files)
-
-
-def _ilsvrc_files(explanation: Explanation, size: tuple[int, int], name: str) -> dict[str, bytes]:
-    # As bytes, since a worker of a cluster may not reach the store.
-    with TemporaryDirectory() as folder:
-        write_ilsvrc_heatmaps(explanation, size, folder, PurePosixPath(name).stem)
-        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        return {
-            f"{_ILSVRC_FOLDER}/{path.relative_to(folder).as_posix()}": path.read_bytes()
-            for path in files
-        }
-
-
-def _encoded(kind: str, heat_map: NDArray[np.float64]) -> bytes:
-    levels = np.floor(heat_map * 255 + 0.5).astype(np.uint8)
-    return bytes(cv2.imencode(f".{kind}", levels)[1])
-
-
-def _piece_result(work: BatchWork, rows: Sequence[_Row]) -> PieceResult:
-    import pyarrow
-
-    schema = _schema(work)
-    table = pyarrow.table(
-        [
-            pyarrow.array([row.values.get(column.name) for row in rows], column.type)
-            for column in schema
-        ],
-        schema,
-    )
-    sink = pyarrow.BufferOutputStream()
-    import_parquet().write_table(table, sink, compression="zstd", use_dictionary=False)
-    files = {name: data for row in rows for name, data in row.files.items()}
-    number = rows[0].index // work.options.piece_size
-    return PieceResult(number, sink.getvalue().to_pybytes(), files)
-
-
-def _schema(work: BatchWork) -> Any:
-    import pyarrow as pa
-
-    options = work.options
-    number = {"float16": pa.float16(), "float32": pa.float32()}[options.precision]
-    fields = [
-        pa.field("index", pa.int64(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("label", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("width", pa.int32()),
-        pa.field("top_index", pa.list_(pa.int32())),
-        pa.field("top_probability", pa.list_(pa.float32())),
-    ]
-    described = {"shape": json.dumps(list(work.map_shape))}
-    optional = {
-        "maps": pa.field("maps", pa.list_(number), metadata=described),
-        "scores": pa.field("scores", pa.list_(number)),
-        "boxes": pa.field("boxes", pa.list_(pa.list_(pa.list_(pa.int32())))),
-        "heat-maps": pa.field("heat_maps", pa.list_(pa.binary())),
-    }
-    fields += [optional[output] for output in options.outputs]
-    return pa.schema(fields)
+def _labelled_class(work: BatchWork, entry: Entry) -> list[int] | None:
+    """Return the class to explain, or None for the top ones."""
+    if work.options.classes == CLASSES[0]:
+        return None
+    if entry.label is None:
+        raise CamError("it has no label")
+    return [entry.label]

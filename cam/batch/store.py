@@ -26,19 +26,6 @@ from cam.errors import CamError
 from cam.files import TEMPORARY_PREFIX, atomic_path
 from cam.pictures.lists import Entry
 
-__all__ = [
-    "FORMAT_VERSION",
-    "Piece",
-    "PieceResult",
-    "Store",
-    "Summary",
-    "check_store",
-    "import_parquet",
-    "open_store",
-    "read_record",
-    "summarize",
-]
-
 FORMAT_VERSION = 1
 _FORMAT_NAME = "cam batch"
 

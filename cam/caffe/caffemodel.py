@@ -23,8 +23,6 @@ from cam.caffe.schema import message_class
 from cam.errors import CamError
 from cam.files import PathLike, open_regular, write_bytes
 
-__all__ = ["Blobs", "CaffeModel", "read_caffemodel", "write_caffemodel"]
-
 Blobs = tuple[NDArray[np.float32], ...]
 """The weights of one layer."""
 

@@ -8,8 +8,6 @@ from cam.caffe.layers import Layer
 from cam.caffe.network import Network
 from cam.errors import CamError
 
-__all__ = ["Head", "find_head"]
-
 
 @dataclass(frozen=True)
 class Head:

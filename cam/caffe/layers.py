@@ -14,24 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Graph",
-    "Layer",
-    "LayerRun",
-    "LayerType",
-    "Shape",
-    "ShapeError",
-    "Shapes",
-    "UnsupportedError",
-    "axis_of",
-    "chain",
-    "need_spatial",
-    "own_axis",
-    "spread",
-    "unchanged",
-    "weights_along",
-]
-
 Shape = tuple[int, ...]
 
 Shapes = tuple[list[Shape], tuple[Shape, ...]]

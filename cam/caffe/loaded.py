@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from cam.caffe.caffemodel import Blobs, CaffeModel, write_caffemodel
 from cam.caffe.head import Head
+from cam.caffe.layers import Layer
 from cam.caffe.network import Network
 from cam.caffe.preprocessing import Preprocessing
 from cam.caffe.prototxt import upgraded
-
-__all__ = ["LoadedNetwork"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +75,28 @@ class LoadedNetwork:
     def class_weights(self) -> NDArray[np.float32]:
         """The weights of the class layer, float32 (C, K)."""
         return np.asarray(self.weights[self.head.class_layer][0])
+
+    @property
+    def feature_count(self) -> int:
+        """The number K of the last convolution's maps, and so of the pooled features."""
+        return self.network.blob_shapes[self.head.last_conv][1]
+
+    @cached_property
+    def pooling(self) -> Layer | None:
+        """The global pooling that reads the last convolution; None if another layer does."""
+        blobs = self.network.blob_shapes
+        for layer in self.network.layers:
+            if layer.type == "Pooling" and layer.bottoms[0] == self.head.last_conv:
+                return layer if blobs[layer.tops[0]][2:] == (1, 1) else None
+        return None
+
+    @property
+    def pools_maximum(self) -> bool:
+        """Whether the global pooling takes the maximum, not the average."""
+        if self.pooling is None:
+            return False
+        parameters = self.pooling.message.pooling_param
+        return bool(parameters.PoolMethod.Name(parameters.pool) == "MAX")
 
     @property
     def record(self) -> dict[str, Any]:

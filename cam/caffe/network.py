@@ -18,15 +18,6 @@ from cam.caffe.prototxt import parse_prototxt, read_prototxt, upgraded
 from cam.errors import CamError, nearest_names
 from cam.files import PathLike
 
-__all__ = [
-    "Network",
-    "build_network",
-    "fit_weights",
-    "load_network",
-    "load_weights",
-    "parse_network",
-]
-
 MAX_BLOB_NUMBERS = 2**31 - 1
 """Caffe's limit on the numbers in one blob (``INT_MAX``)."""
 

@@ -17,8 +17,6 @@ from cam.caffe.schema import message_class
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, models_folder, read_bytes
 
-__all__ = ["ILSVRC_2012_MEAN", "Channels", "Preprocessing", "preprocessing_with"]
-
 Channels = Literal["BGR", "RGB"]
 
 MAX_MEAN_BYTES = 64 * 2**20

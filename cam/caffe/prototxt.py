@@ -10,15 +10,6 @@ from cam.caffe.schema import message_class
 from cam.errors import CamError, nearest_names
 from cam.files import PathLike, read_text, write_text
 
-__all__ = [
-    "format_prototxt",
-    "layer_type_name",
-    "parse_prototxt",
-    "read_prototxt",
-    "upgraded",
-    "write_prototxt",
-]
-
 MAX_PROTOTXT_BYTES = 16 * 2**20
 
 

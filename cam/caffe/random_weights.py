@@ -14,8 +14,6 @@ from cam.caffe.caffemodel import Blobs
 from cam.caffe.head import find_head
 from cam.caffe.network import Network
 
-__all__ = ["seeded_weights"]
-
 
 def seeded_weights(network: Network, seed: int = 0) -> dict[str, Blobs]:
     """Return random weights for a network.

@@ -15,8 +15,6 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["message_class"]
-
 _OPENING = re.compile(r"(message|enum) (\w+) \{(.*)")
 _ENUM_NAME = re.compile(r"^\s*enum (\w+) ", re.MULTILINE)
 _FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = (\d+)(?: \[(default|packed) = (.+)\])?;")

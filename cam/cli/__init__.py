@@ -1,4 +1,4 @@
-"""The command `cam`: each command has a module here, which is imported when it is called."""
+"""The command `cam`: its commands are imported when they are called; see `cam.cli.commands`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -17,35 +18,18 @@ from cam.errors import CamError
 __all__ = ["COMMANDS", "main"]
 
 
-class Command(NamedTuple):
-    """Where a command is, and its line in ``cam --help``."""
+def _summaries() -> dict[str, str]:
+    """Return each command and its line of help, the first one of its module, without an import."""
+    folder = Path(__file__).with_name("commands")
+    files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+    return {
+        file.stem.replace("_", "-"): file.open(encoding="utf-8").readline().strip().strip('"')
+        for file in files
+    }
 
-    module: str
-    summary: str
 
-
-COMMANDS = {
-    "demo": Command("run", "Explain the photograph that comes with the project."),
-    "run": Command("run", "Make the class activation maps of pictures."),
-    "localize": Command("localize", "Find boxes in photographs, or in heat maps."),
-    "saliency": Command("saliency", "Make saliency maps by backpropagation."),
-    "figure": Command("figure", "Draw one of the paper's figure types."),
-    "batch": Command("batch", "Make the maps of many pictures into a store."),
-    "store": Command("batch", "Say what a store holds, and whether it is sound."),
-    "ilsvrc-heatmaps": Command("ilsvrc_heatmaps", "Make the ILSVRC heat maps as the original."),
-    "evaluate": Command("evaluate", "Measure the ILSVRC errors of heat maps or guesses."),
-    "tables": Command("tables", "Put what was measured beside the paper's tables."),
-    "models": Command("models", "List the models, fetch and check their weights."),
-    "doctor": Command("doctor", "Say what works on this machine."),
-    "train": Command("train", "Train a network with Caffe."),
-    "export": Command("export", "Write a network as an ONNX file."),
-    "compare": Command("compare", "Compare two results, ours or MATLAB's."),
-    "compare-engines": Command("compare_engines", "Compare what two engines make of pictures."),
-    "verify": Command("verify", "Prove that weights are those of the original network."),
-    "matlab-demo": Command("matlab_demo", "Make the maps of the original's cached demo."),
-    "fetch-demo": Command("matlab_demo", "Get the files of the original's cached demo."),
-}
-"""The table of commands: name, module in this package (function of the command's name), help."""
+COMMANDS = _summaries()
+"""The table of commands: a module of `cam.cli.commands` for each, and its first line as help."""
 
 LONGEST_MESSAGE = 1000
 
@@ -59,13 +43,13 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"cam.cli.{COMMANDS[cmd_name].module}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"cam.cli.commands.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(

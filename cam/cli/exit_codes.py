@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "BAD_INPUT",
-    "INTERNAL_ERROR",
-    "INTERRUPTED",
-    "MEANINGS",
-    "OUTSIDE_TOLERANCE",
-    "SOME_FAILED",
-    "SUCCESS",
-    "TERMINATED",
-]
-
 SUCCESS = 0
 OUTSIDE_TOLERANCE = 1
 BAD_INPUT = 2

@@ -1,10 +1,13 @@
-"""Groups of options that commands share: one spelling, one default, one meaning."""
+"""Groups of options that commands share: one spelling, one default, one meaning.
+
+Each is a dataclass for a command's own to inherit from; see `cam.cli.declaring`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import wraps
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,96 +16,84 @@ import click
 from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Channels, preprocessing_with
+from cam.cli.declaring import Count, option
 from cam.errors import CamError, InvalidValueError
 from cam.explain.model import CamModel, open_model
-from cam.explain.styles import PLACEMENTS, STYLES, get_style
-from cam.localization.boxes import ORIGINAL_THRESHOLDS, PAPER_FRACTION, RULES, BoxRule, Rule
-
-__all__ = [
-    "PATH",
-    "ChosenClasses",
-    "ChosenNetwork",
-    "Command",
-    "box_options",
-    "class_options",
-    "engine_option",
-    "json_option",
-    "network_options",
-    "output_option",
-    "show_note",
-    "style_options",
-]
-
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
-
-PATH = click.Path(path_type=Path)
-
-engine_option = click.option(
-    "--engine",
-    help="auto, openvino or caffe (also caffe:cpu, caffe:gpu:N). Default: CAM_ENGINE, or auto: "
-    "Caffe on a GPU that works, else openvino.",
-)
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-
-
-def output_option(default: str | None, what: str, **settings: Any) -> Decorator:
-    """Return the option ``-o``."""
-    path = None if default is None else Path(default)
-    return click.option(
-        "-o",
-        "--output",
-        type=PATH,
-        default=path,
-        show_default=default is not None,
-        help=what,
-        **settings,
-    )
-
-
-def _group(argument: str, make: Callable[..., Any], options: Mapping[str, Decorator]) -> Decorator:
-    """Return a decorator that adds options and hands their values over as one argument."""
-
-    def decorate(command: Command) -> Command:
-        @wraps(command)
-        def packed(*arguments: Any, **values: Any) -> Any:
-            own = {name: values.pop(name) for name in options}
-            return command(*arguments, **values, **{argument: make(**own)})
-
-        decorated: Command = packed
-        for option in reversed(list(options.values())):
-            decorated = option(decorated)
-        return decorated
-
-    return decorate
+from cam.explain.styles import PLACEMENTS, STYLES, Style, get_style
+from cam.localization import ORIGINAL_THRESHOLDS, PAPER_FRACTION, BoxRule, Rule
 
 
 @dataclass(frozen=True)
-class ChosenNetwork:
-    """The network that a command was asked to run, and on what; nothing is loaded yet.
+class EngineOption:
+    """What runs the network."""
 
-    Attributes
-    ----------
-    model : str or None
-        A model of the table.
-    prototxt, weights, last_conv, class_layer, categories, mean, scale, channels
-        A network of the user's own; see `cam.zoo.load_files`.
-    engine, threads
-        As for `cam.load`.
-    """
+    engine: str | None = option(
+        "auto, openvino or caffe (also caffe:cpu, caffe:gpu:N). Default: CAM_ENGINE, or auto: "
+        "Caffe on a GPU that works, else openvino."
+    )
 
-    model: str | None
-    prototxt: Path | None
-    weights: Path | None
-    last_conv: str | None
-    class_layer: str | None
-    categories: Path | None
-    mean: str | None
-    scale: float | None
-    channels: Channels | None
-    engine: str | None
-    threads: int | None
+
+@dataclass(frozen=True)
+class JsonOption:
+    """How the result is printed."""
+
+    as_json: bool = option("Print the result as JSON.", "--json")
+
+    def show(self, value: Any, lines: Iterable[str]) -> None:
+        """Print the result: as JSON if that was asked for, else the lines of text."""
+        for line in [json.dumps(value, indent=2, default=str)] if self.as_json else lines:
+            click.echo(line)
+
+
+@dataclass(frozen=True)
+class OwnNetworkOptions:
+    """A network of the user's own; see `cam.zoo.load_files`."""
+
+    prototxt: Path | None = option("A deploy network of your own.")
+    weights: Path | None = option("Its caffemodel.")
+    last_conv: str | None = option("Its last conv blob, if not the one before global pooling.")
+    class_layer: str | None = option("Its inner product with the class weights.")
+    categories: Path | None = option("Its class names, a text file with one a line.")
+    mean: str | None = option(
+        "Its mean for each channel, such as 104,117,123, or a mean file of Caffe: .npy or "
+        ".binaryproto. Default: ILSVRC's."
+    )
+    scale: float | None = option("Factor after the mean is subtracted. Default: 1.")
+    channels: Channels | None = option("Order of its channels. Default: BGR.")
+
+    def load_own(self) -> LoadedNetwork | None:
+        """Load the network; None if there is none.
+
+        Raises
+        ------
+        CamError
+            If the options contradict each other, or the network cannot be loaded.
+        """
+        own = [getattr(self, field.name) for field in fields(OwnNetworkOptions)]
+        if all(value is None for value in own):
+            return None
+        if self.prototxt is None and self.weights is None:
+            raise CamError("options for a network of your own need --prototxt and --weights")
+        if self.prototxt is None or self.weights is None:
+            raise CamError("--prototxt and --weights belong together")
+        return zoo.load_files(
+            self.prototxt,
+            self.weights,
+            last_conv=self.last_conv,
+            class_layer=self.class_layer,
+            preprocessing=preprocessing_with(_mean(self.mean), self.scale, self.channels),
+            names=None if self.categories is None else zoo.read_class_names(self.categories),
+        )
+
+
+@dataclass(frozen=True)
+class NetworkOptions(OwnNetworkOptions, EngineOption):
+    """The network that a command was asked to run, and on what; nothing is loaded yet."""
+
+    threads: Count | None = option("Threads for the network.")
+    model: str | None = option(
+        "A model of the table (cam models). Default: the embedded one.", "-m", "--model"
+    )
 
     def load(self) -> LoadedNetwork:
         """Load the network.
@@ -112,102 +103,55 @@ class ChosenNetwork:
         CamError
             If the options contradict each other, or the network cannot be loaded.
         """
-        own = (self.last_conv, self.class_layer, self.categories, self.mean, self.scale)
-        if self.prototxt is None and self.weights is None:
-            if any(value is not None for value in (*own, self.channels)):
-                raise CamError("options for a network of your own need --prototxt and --weights")
-            return zoo.load_network(self.model or zoo.EMBEDDED)
-        if self.model is not None:
+        if self.model is not None and self.prototxt is not None:
             raise CamError("--model names a network of the table; --prototxt and --weights another")
-        if self.prototxt is None or self.weights is None:
-            raise CamError("--prototxt and --weights belong together")
-        names = None if self.categories is None else zoo.read_class_names(self.categories)
-        return zoo.load_files(
-            self.prototxt,
-            self.weights,
-            last_conv=self.last_conv,
-            class_layer=self.class_layer,
-            preprocessing=preprocessing_with(_mean(self.mean), self.scale, self.channels),
-            names=names,
-        )
+        return self.load_own() or zoo.load_network(self.model or zoo.EMBEDDED)
 
     def open(self, backward: bool = False) -> CamModel:
         """Load the network and start its engine, which can run backward if it has to."""
         return open_model(self.load(), self.engine, self.threads, backward)
 
 
-network_options = _group(
-    "network",
-    ChosenNetwork,
-    {
-        "model": click.option(
-            "--model", "-m", help="A model of the table (cam models). Default: the embedded one."
-        ),
-        "prototxt": click.option("--prototxt", type=PATH, help="A deploy network of your own."),
-        "weights": click.option("--weights", type=PATH, help="Its caffemodel."),
-        "last_conv": click.option(
-            "--last-conv", help="Its last conv blob, if not the one before global pooling."
-        ),
-        "class_layer": click.option(
-            "--class-layer", help="Its inner product with the class weights."
-        ),
-        "categories": click.option(
-            "--categories", type=PATH, help="Its class names, a text file with one a line."
-        ),
-        "mean": click.option(
-            "--mean",
-            help="Its mean for each channel, such as 104,117,123, or a mean file of Caffe: .npy or "
-            ".binaryproto. Default: ILSVRC's.",
-        ),
-        "scale": click.option(
-            "--scale", type=float, help="Factor after the mean is subtracted. Default: 1."
-        ),
-        "channels": click.option(
-            "--channels",
-            type=click.Choice(["BGR", "RGB"]),
-            help="Order of its channels. Default: BGR.",
-        ),
-        "engine": engine_option,
-        "threads": click.option(
-            "--threads", type=click.IntRange(min=1), help="Threads for the network."
-        ),
-    },
-)
-"""Adds the options that say which network runs and on what, as the argument ``network``."""
+@dataclass(frozen=True)
+class StyleOptions:
+    """The way from pictures to overlays."""
 
+    style: str = option(
+        "pycaffe: one center crop, as the pycaffe port; matlab: ten crops, as the original.",
+        default=STYLES[0],
+    )
+    placement: str = option(
+        "Where the center crop's map lies: stretch over the picture as the port does, or crop, "
+        "where it belongs.",
+        default=PLACEMENTS[0],
+    )
 
-style_options = _group(
-    "style",
-    get_style,
-    {
-        "style": click.option(
-            "--style",
-            default=STYLES[0],
-            show_default=True,
-            help="pycaffe: one center crop, as the pycaffe port; matlab: ten crops, as the "
-            "original.",
-        ),
-        "placement": click.option(
-            "--placement",
-            default=PLACEMENTS[0],
-            show_default=True,
-            help="Where the center crop's map lies: stretch over the picture as the port does, or "
-            "crop, where it belongs.",
-        ),
-    },
-)
-"""Adds ``--style`` and ``--placement``, as the argument ``style``."""
+    @property
+    def chosen_style(self) -> Style:
+        """The style itself."""
+        return get_style(self.style, self.placement)
 
 
 @dataclass(frozen=True)
-class ChosenClasses:
+class TopOption:
+    """How many classes."""
+
+    top: int = option("How many top classes.", default=5)
+
+
+@dataclass(frozen=True)
+class ClassOptions(TopOption):
     """The classes that a command was asked for: the top ones, or named ones."""
 
-    top: int
-    named: tuple[str, ...]
+    named_classes: tuple[str, ...] = option(
+        "This class in place of the top ones: its index from 0, name or WordNet id. May be "
+        "repeated.",
+        "--class",
+        default=(),
+    )
 
-    def of(self, model: CamModel) -> tuple[int, list[int] | None]:
-        """Return how many top classes, and the indices of the named ones if there are any.
+    def chosen_classes(self, model: CamModel) -> list[int] | None:
+        """Return the indices of the named classes, or None if the top ones are wanted.
 
         Raises
         ------
@@ -215,70 +159,55 @@ class ChosenClasses:
             If the model has no such classes.
         """
         model.check_top(self.top)
-        return self.top, [model.class_index(name) for name in self.named] or None
+        return [model.class_index(name) for name in self.named_classes] or None
 
 
-def class_options(top: int = 5) -> Decorator:
-    """Add ``--top`` and ``--class``, as the argument ``classes``."""
-    return _group(
-        "classes",
-        ChosenClasses,
-        {
-            "top": click.option(
-                "--top", type=int, default=top, show_default=True, help="How many top classes."
-            ),
-            "named": click.option(
-                "--class",
-                "named",
-                multiple=True,
-                help="This class in place of the top ones: its index from 0, name or WordNet id. "
-                "May be repeated.",
-            ),
-        },
+@dataclass(frozen=True)
+class BoxOptions:
+    """How boxes are found."""
+
+    rule: Rule = option(
+        "original: the released box generator, several boxes; paper: one box around the largest "
+        "part above a fraction of the maximum.",
+        default="original",
+    )
+    thresholds: str | None = option(
+        f"Grey levels for the original's rule. Default: {','.join(map(str, ORIGINAL_THRESHOLDS))}."
+    )
+    fraction: float | None = option(
+        f"Fraction of the maximum for the paper's rule. Default: {PAPER_FRACTION}."
     )
 
+    @property
+    def box_rule(self) -> BoxRule:
+        """The rule with its numbers.
 
-def _box_rule(rule: Rule, thresholds: str | None, fraction: float | None) -> BoxRule:
-    if rule == "paper" and thresholds is not None:
-        raise CamError("--thresholds is for --rule original; the paper's rule has --fraction")
-    if rule == "original" and fraction is not None:
-        raise CamError("--fraction is for --rule paper; the original's rule has --thresholds")
-    try:
-        levels = None if thresholds is None else tuple(map(int, thresholds.split(",")))
-    except ValueError as error:
-        raise CamError(f"--thresholds {thresholds!r}: grey levels such as 20,100,110") from error
-    return BoxRule(
-        rule,
-        ORIGINAL_THRESHOLDS if levels is None else levels,
-        PAPER_FRACTION if fraction is None else fraction,
-    )
+        Raises
+        ------
+        CamError
+            If an option is given that the rule does not have, or is not what it should be.
+        """
+        if self.rule == "paper" and self.thresholds is not None:
+            raise CamError("--thresholds is for --rule original; the paper's rule has --fraction")
+        if self.rule == "original" and self.fraction is not None:
+            raise CamError("--fraction is for --rule paper; the original's rule has --thresholds")
+        levels: tuple[int, ...] = ORIGINAL_THRESHOLDS
+        if self.thresholds is not None:
+            try:
+                levels = tuple(map(int, self.thresholds.split(",")))
+            except ValueError as error:
+                raise InvalidValueError(
+                    f"--thresholds {self.thresholds!r}: grey levels such as 20,100,110"
+                ) from error
+        return BoxRule(
+            self.rule, levels, PAPER_FRACTION if self.fraction is None else self.fraction
+        )
 
 
-box_options = _group(
-    "rule",
-    _box_rule,
-    {
-        "rule": click.option(
-            "--rule",
-            type=click.Choice(RULES),
-            default=RULES[0],
-            show_default=True,
-            help="original: the released box generator, several boxes; paper: one box around the "
-            "largest part above a fraction of the maximum.",
-        ),
-        "thresholds": click.option(
-            "--thresholds",
-            help="Grey levels for the original's rule. Default: "
-            f"{','.join(map(str, ORIGINAL_THRESHOLDS))}.",
-        ),
-        "fraction": click.option(
-            "--fraction",
-            type=float,
-            help=f"Fraction of the maximum for the paper's rule. Default: {PAPER_FRACTION}.",
-        ),
-    },
-)
-"""Adds ``--rule``, ``--thresholds`` and ``--fraction``, as the argument ``rule``."""
+def values_for(wanted: type, request: Any) -> dict[str, Any]:
+    """Return the values of a request's fields that another dataclass has by the same names."""
+    names = {field.name for field in fields(wanted)} & {field.name for field in fields(request)}
+    return {name: getattr(request, name) for name in names}
 
 
 def show_note(network: LoadedNetwork) -> None:

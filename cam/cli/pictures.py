@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
+from cam.caffe.loaded import LoadedNetwork
 from cam.cli import exit_codes
+from cam.cli.declaring import argument
+from cam.cli.options import JsonOption, show_note
 from cam.cli.progress import progress_bar
 from cam.errors import CamError
 from cam.files import file_name
 from cam.pictures.lists import Entry, find_pictures
 from cam.pictures.reading import Picture
 
-__all__ = ["NamedPicture", "PictureRun"]
+FOLDER_FOR_EACH = "Folder for the results, one folder in it for each picture."
+
+
+@dataclass(frozen=True)
+class PicturesCommand(JsonOption):
+    """The arguments of a command that goes through pictures."""
+
+    pictures: tuple[str, ...] = argument("PICTURE...")
+
+    def find(self, output: Path) -> PictureRun:
+        """Find the pictures; results are to go to `output`."""
+        return PictureRun(self.pictures, output)
 
 
 class NamedPicture(NamedTuple):
@@ -55,9 +71,45 @@ class PictureRun:
         if not self._entries:
             self._fail_if_nothing_was_read()
 
-    def __iter__(self) -> Iterator[NamedPicture]:
-        """Yield the pictures that can be read, in their order."""
-        with progress_bar("pictures", len(self._entries)) as advance:
+    def each(
+        self,
+        work: Callable[[NamedPicture], dict[str, Any]],
+        as_json: bool,
+        network: LoadedNetwork | None = None,
+    ) -> int:
+        """Do the work on each picture that can be read, then say which could not be.
+
+        Parameters
+        ----------
+        work : callable
+            Takes a `NamedPicture` and returns what JSON is to say of it.
+        as_json : bool
+            Print that.
+        network : cam.caffe.loaded.LoadedNetwork, optional
+            The network that does it; it is said if that is the embedded one.
+
+        Returns
+        -------
+        int
+            The exit code.
+
+        Raises
+        ------
+        CamError
+            If no picture could be read, or as the work does.
+        """
+        results = [work(one) for one in self._readable()]
+        self._fail_if_nothing_was_read()
+        if network is not None:
+            show_note(network)
+        for failure in self._failures:
+            click.echo(f"cam: {failure}", err=True)
+        if as_json:
+            click.echo(json.dumps(results, indent=2))
+        return exit_codes.SOME_FAILED if self._failures else exit_codes.SUCCESS
+
+    def _readable(self) -> Iterator[NamedPicture]:
+        with progress_bar("pictures", len(self._entries)) as bar:
             for entry in self._entries:
                 try:
                     picture = entry.read()
@@ -67,20 +119,7 @@ class PictureRun:
                     self._read += 1
                     folder = self._folder_for(entry)
                     yield NamedPicture(entry.name, Path(entry.path), picture, folder)
-                advance(1)
-
-    def finish(self) -> int:
-        """Say which pictures could not be read, and return the exit code.
-
-        Raises
-        ------
-        CamError
-            If none could be read.
-        """
-        self._fail_if_nothing_was_read()
-        for failure in self._failures:
-            click.echo(f"cam: {failure}", err=True)
-        return exit_codes.SOME_FAILED if self._failures else exit_codes.SUCCESS
+                bar.advance(1)
 
     def _find(self, inputs: Sequence[str]) -> Iterator[Entry]:
         for source in inputs:

@@ -8,8 +8,6 @@ from time import perf_counter
 
 import click
 
-__all__ = ["Timings"]
-
 
 class Timings:
     """Seconds spent in each named step, in the order in which they first came."""

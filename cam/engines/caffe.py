@@ -26,9 +26,6 @@ from cam.caffe.schema import message_class
 from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch
 from cam.errors import CamError, InvalidValueError
 
-__all__ = ["CaffeEngine", "gpu_number", "gpu_works", "import_caffe", "is_ready", "start"]
-
-
 RUNS_BACKWARD = True
 
 

@@ -22,8 +22,6 @@ from typing import Any
 from cam.errors import CamError
 from cam.files import atomic_path, sha256_of
 
-__all__ = ["cache_folder", "compile_cached"]
-
 ENVIRONMENT_VARIABLE = "CAM_COMPILED"
 """Names another folder for compiled networks, or, as ``off``, keeps none."""
 

@@ -22,8 +22,6 @@ from cam.caffe.layers import Layer, LayerRun, Shape, UnsupportedError
 from cam.caffe.network import Network
 from cam.errors import CamError
 
-__all__ = ["to_onnx"]
-
 OPSET = 13
 """Old enough for every ONNX runtime in use; has all the operators that are needed."""
 IR_VERSION = 8

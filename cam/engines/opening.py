@@ -10,8 +10,6 @@ from cam.caffe.loaded import LoadedNetwork
 from cam.engines.protocol import Engine, forward_only
 from cam.errors import CamError, InvalidValueError, nearest_names
 
-__all__ = ["AUTO_ORDER", "DEFAULT_VARIABLE", "ENGINES", "default_choice", "open_engine"]
-
 ENGINES: Mapping[str, str] = {"openvino": "cam.engines.openvino", "caffe": "cam.engines.caffe"}
 """Each engine and its module, which has `start`, `is_ready` and `RUNS_BACKWARD`.
 

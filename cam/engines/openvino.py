@@ -19,9 +19,6 @@ from cam.engines.compiled import compile_cached
 from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch, forward_only
 from cam.errors import InvalidValueError
 
-__all__ = ["OpenVinoEngine", "is_ready", "start"]
-
-
 RUNS_BACKWARD = False
 
 

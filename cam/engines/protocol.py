@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from cam.caffe.loaded import LoadedNetwork
 from cam.errors import CamError, InvalidValueError
 
-__all__ = ["Array", "ChooseClasses", "Engine", "NetworkOutput", "checked_batch", "forward_only"]
-
 Array = NDArray[np.float32]
 
 

@@ -26,20 +26,22 @@ from cam.files import (
     read_json,
     write_json,
 )
-from cam.localization.boxes import Box, BoxRule, picture_heatmap
-from cam.maps.activation_maps import return_cam_map
+from cam.localization import Box, BoxRule, picture_heatmap
+from cam.maps.activation_maps import pooled_features, return_cam_map
 from cam.maps.colors import caption, montage
 from cam.matlab.matfiles import save_features
 from cam.pictures.reading import Picture, write_picture
 
-__all__ = ["ClassLayer", "Explanation"]
-
 
 class ClassLayer(NamedTuple):
-    """The weights of the class layer, float32 (C, K), and the names of all classes."""
+    """The weights of the class layer, float32 (C, K), and the names of all classes.
+
+    `pools_maximum` says whether the pooling before it takes the maximum, not the average.
+    """
 
     weights: NDArray[np.float32]
     names: Sequence[str]
+    pools_maximum: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,21 @@ class Explanation:
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities of the top classes, float32 (T,)."""
         return self.scores[self.indices]
+
+    @cached_property
+    def features(self) -> NDArray[np.float32]:
+        """The pooled activations that the class layer reads, mean over the crops, float32 (K,).
+
+        They are what other classes can be learned from (section 4 of the paper).
+
+        Raises
+        ------
+        CamError
+            If the activations are not here, as in an explanation that was loaded from files.
+        """
+        if self.output is None or self.class_layer is None:
+            raise CamError("the activations are not here; explain the picture again for features")
+        return pooled_features(self.output.activations, self.class_layer.pools_maximum)
 
     @cached_property
     def merged(self) -> NDArray[Any]:
@@ -203,7 +220,7 @@ class Explanation:
                 f"there are maps of the classes {', '.join(map(str, self.indices))} only; explain "
                 "the picture again to have others"
             )
-        weights, all_names = self.class_layer
+        weights, all_names = self.class_layer[:2]
         return replace(
             self,
             indices=chosen,
@@ -226,8 +243,16 @@ class Explanation:
         numpy.ndarray
             uint8 (rows, columns), as of `cam.localization.picture_heatmap`.
         """
-        (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
-        return picture_heatmap(merged, self.picture_size if size is None else size)
+        chosen = self.picture_size if size is None else (int(size[0]), int(size[1]))
+        if (k, chosen) not in self._picture_heat_maps:
+            (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
+            self._picture_heat_maps[k, chosen] = picture_heatmap(merged, chosen)
+        return self._picture_heat_maps[k, chosen]
+
+    @cached_property
+    def _picture_heat_maps(self) -> dict[tuple[int, tuple[int, int]], NDArray[np.uint8]]:
+        """The heat maps at picture size that were asked for, by rank and size."""
+        return {}
 
     def boxes(
         self, k: int, rule: BoxRule | None = None, size: Sequence[int] | None = None

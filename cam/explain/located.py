@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cam.errors import CamError
 from cam.explain.explanation import Explanation
 from cam.files import file_name
-from cam.localization.boxes import (
+from cam.localization import (
     Box,
     BoxRule,
     draw_boxes,
@@ -24,8 +24,6 @@ from cam.localization.boxes import (
 )
 from cam.maps.colors import colors
 from cam.pictures.reading import Picture, write_picture
-
-__all__ = ["LocatedClass", "heat_map_levels", "locate", "save_located"]
 
 _SUFFIXES = ("boxes.txt", "boxes_original.txt", "boxes.png", "heatmap.png")
 

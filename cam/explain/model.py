@@ -28,8 +28,6 @@ from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
 
-__all__ = ["CamModel", "ClassChoice", "load", "load_files"]
-
 ClassChoice = int | str
 """A class by its index from 0, or by its name, WordNet id or a part of its name."""
 
@@ -219,7 +217,9 @@ class CamModel:
             style=style,
             record={**self.record, **style.record},
             output=output,
-            class_layer=ClassLayer(self.class_weights, self.class_names),
+            class_layer=ClassLayer(
+                self.class_weights, self.class_names, self.network.pools_maximum
+            ),
         )
 
     def rank_classes(

@@ -21,14 +21,6 @@ from cam.explain.model import CamModel, ClassChoice
 from cam.explain.styles import Style, get_style
 from cam.pictures.reading import PictureSource
 
-__all__ = [
-    "METHOD",
-    "SMOOTHING",
-    "explain_by_backpropagation",
-    "saliency_map",
-    "smoothed",
-]
-
 METHOD = "backpropagation"
 """What the record of an explanation calls the method."""
 

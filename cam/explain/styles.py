@@ -31,16 +31,6 @@ from cam.maps.colors import (
 from cam.matlab.functions import imresize, jet, mat2gray
 from cam.pictures.reading import FRAME, Picture, center_crop
 
-__all__ = [
-    "PLACEMENTS",
-    "STYLES",
-    "MatlabStyle",
-    "NetworkInput",
-    "PycaffeStyle",
-    "Style",
-    "get_style",
-]
-
 PLACEMENTS = ("stretch", "crop")
 """How the map of the center crop lies on the picture: over all of it, or where the crop was."""
 

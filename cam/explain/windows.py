@@ -13,8 +13,6 @@ from cam.errors import CamError
 if TYPE_CHECKING:
     from cam.explain.explanation import Explanation
 
-__all__ = ["check_display", "show_overlays"]
-
 
 def check_display() -> None:
     """Make sure that a window can be opened.

@@ -1,16 +1,21 @@
-"""Two results held against each other, ours or MATLAB's.
+"""Results held against each other: ours, MATLAB's, and those of the two engines.
 
-`comparables` reads what a file or folder holds, `comparison` lines two of them up and measures how
-far apart they are, and `picture` draws the outcome.
+`difference` measures how far apart two arrays are, and everything else here rests on it.
+`results` reads what a file or folder holds, `comparison` lines two of them up and
+`comparison_picture` draws the outcome. `engine_agreement` compares engines, `original_weights`
+proves weights to be the original ones, `cached_demo` makes the original's maps from its features,
+which `demo_files` fetches, and `doctor` says what works on a machine.
 """
 
-from cam.fidelity.comparison import (
-    Comparison,
-    Difference,
-    Pair,
-    Tolerance,
-    compare_files,
-    difference,
-)
+from cam.fidelity.comparison import ComparedQuantity, Comparison, compare, compare_files
+from cam.fidelity.difference import Difference, Tolerance, measure
 
-__all__ = ["Comparison", "Difference", "Pair", "Tolerance", "compare_files", "difference"]
+__all__ = [
+    "ComparedQuantity",
+    "Comparison",
+    "Difference",
+    "Tolerance",
+    "compare",
+    "compare_files",
+    "measure",
+]

@@ -6,46 +6,28 @@ its network, from which its `demo.m` with ``online = 0`` makes the maps.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cam import zoo
+from cam.caffe.network import load_network
 from cam.engines import NetworkOutput
 from cam.errors import CamError
 from cam.explain.explanation import ClassLayer, Explanation
 from cam.explain.styles import MatlabStyle
-from cam.files import sha256_of
+from cam.files import PathLike, models_folder, sha256_of
 from cam.maps.activation_maps import return_cam_map
 from cam.matlab import matfiles
 from cam.matlab.functions import imresize
 from cam.pictures.reading import FRAME, PictureSource, read_picture
-from cam.zoo.download import Progress, fetch_file
 
-__all__ = [
-    "CROPS",
-    "DEMO_FILES",
-    "OTHER_SNAPSHOT",
-    "SAME_NETWORK",
-    "demo_folder",
-    "explain_features",
-    "fetch_demo_file",
-    "score_residual",
-]
+__all__ = ["OTHER_SNAPSHOT", "SAME_NETWORK", "crop_of_maps", "explain_features", "score_residual"]
 
-SOURCES = (
-    "https://github.com/metalbubble/CAM/raw/master/",
-    # The account was renamed to this one.
-    "https://github.com/zhoubolei/CAM/raw/master/",
-)
-
-MAX_BYTES = 64 * 2**20
-
-CROPS: Mapping[int, int] = {14: 224, 11: 227, 7: 224}
-"""Rows of a crop by the rows of its map: the VGG and GoogLeNet networks, AlexNet+, EfficientNet."""
+Array: TypeAlias = NDArray[np.float32]
 
 SAME_NETWORK = 1e-2
 """The largest `score_residual` of features and class layer of one network.
@@ -60,87 +42,9 @@ OTHER_SNAPSHOT = (
 )
 
 
-def _check_network(path: Path) -> None:
-    class_weights, categories = matfiles.load_network(path)
-    if class_weights.shape != (1000, 1024) or categories is None:
-        raise CamError(f"{path}: not the class layer of GoogLeNet-CAM, 1024 x 1000, with names")
-
-
-def _check_features(path: Path) -> None:
-    features = matfiles.load_features(path)
-    if features.activations.shape != (10, 1024, 14, 14) or features.scores.shape != (10, 1000):
-        raise CamError(f"{path}: not the features of ten crops by GoogLeNet-CAM")
-
-
-def _check_categories(path: Path) -> None:
-    if len(matfiles.load_categories(path)) != 1000:
-        raise CamError(f"{path}: not the names of 1000 classes")
-
-
-def _check_picture(path: Path) -> None:
-    read_picture(path)
-
-
-DEMO_FILES: Mapping[str, Callable[[Path], None]] = {
-    "data_net.mat": _check_network,
-    "data_img1.mat": _check_features,
-    "data_img2.mat": _check_features,
-    "img1.jpg": _check_picture,
-    "img2.jpg": _check_picture,
-    "categories1000.mat": _check_categories,
-}
-"""The files of the cached demo, and what makes sure that each is what it should be."""
-
-
-def demo_folder() -> Path:
-    """Return the folder in the user's cache that the demo's files are fetched to."""
-    return zoo.cache_folder().parent / "demo"
-
-
-def fetch_demo_file(
-    name: str,
-    folder: str | os.PathLike[str] | None = None,
-    source: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Get a file of the cached demo from the original repository, and check it.
-
-    Parameters
-    ----------
-    name : str
-        One of `DEMO_FILES`.
-    folder : path-like, optional
-        Where it is to be; `demo_folder` if not given.
-    source : str, optional
-        A folder, or the address of one, to take it from instead.
-    progress : callable, optional
-        As for `cam.zoo.download.fetch_file`.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    CamError
-        If it cannot be had, is not what its name says, or has another SHA-256 than the recorded
-        one.
-    """
-    target = Path(folder or demo_folder()) / name
-    if source is None:
-        sources = tuple(base + name for base in SOURCES)
-    elif "://" in source:
-        sources = (f"{source.rstrip('/')}/{name}",)
-    else:
-        sources = (str(Path(source) / name),)
-    fetch_file(target, sources, DEMO_FILES[name], progress, MAX_BYTES)
-    return target
-
-
 def explain_features(
-    features: str | os.PathLike[str],
-    network: str | os.PathLike[str],
+    features: PathLike,
+    network: PathLike,
     image: PictureSource,
     top: int = 5,
     crop: int | None = None,
@@ -160,7 +64,7 @@ def explain_features(
     top : int, optional
         How many classes.
     crop : int, optional
-        Rows and columns of a crop; by the size of the maps if not given (`CROPS`).
+        Rows and columns of a crop; by the size of the maps if not given (`crop_of_maps`).
     first_crop : bool, optional
         Take the order and the probabilities of the classes from the first crop alone. So does the
         published `demo.m` with the published `data_img1.mat`: its ``mean(scores,2)`` does nothing
@@ -183,26 +87,18 @@ def explain_features(
     >>> result.names[0]  # doctest: +SKIP
     'n07930864 cup'
     """
-    activations, crop_scores = matfiles.load_features(features)
-    class_weights, categories = matfiles.load_network(network)
-    classes, channels = class_weights.shape
-    if activations.shape[1] != channels or crop_scores.shape[1] != classes:
-        raise CamError(
-            f"{features} and {network} do not fit each other: {activations.shape[1]} channels and "
-            f"{crop_scores.shape[1]} classes, {channels} channels and {classes} classes"
-        )
-    picture = read_picture(image)
-    style = MatlabStyle()
-    if len(activations) != style.crops:
-        raise CamError(
-            f"{features}: features of {len(activations)} crops; the original merges ten, which "
-            "cam run --style matlab --save-mat writes"
-        )
+    (activations, crop_scores), (class_weights, categories) = _load(features, network)
+    style, classes = MatlabStyle(), len(class_weights)
     if not 1 <= top <= classes:
         raise CamError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+    rows = activations.shape[2]
+    crop = crop or crop_of_maps(rows)
+    if crop is None:
+        raise CamError(f"{features}: maps of {rows} rows; name the size of the crops with --crop")
     scores = crop_scores[0] if first_crop else crop_scores.mean(axis=0)
     indices = style.class_order(scores)[:top]
-    names = categories or [f"class {index}" for index in range(classes)]
+    names = categories or zoo.default_class_names(classes)
+    picture = read_picture(image)
     return Explanation(
         frame=imresize(picture, (FRAME, FRAME)),
         picture_size=(picture.shape[0], picture.shape[1]),
@@ -210,37 +106,76 @@ def explain_features(
         indices=indices,
         names=tuple(names[index] for index in indices),
         maps=return_cam_map(activations, class_weights[indices]),
-        crop_size=crop or _crop_of(activations, features),
+        crop_size=crop,
         output=NetworkOutput(activations, crop_scores),
         class_layer=ClassLayer(class_weights, names),
         style=style,
         record={
-            "model": "pre-extracted features",
-            "features": Path(features).name,
-            "features_sha256": sha256_of(features),
-            "network": Path(network).name,
-            "network_sha256": sha256_of(network),
+            **_files(features=features, network=network),
             "scores": "of the first crop" if first_crop else "mean of the crops",
             "score_residual": score_residual(activations, crop_scores, class_weights),
             "engine": "none",
             "device": "none",
-            "style": style.name,
+            **style.record,
         },
     )
 
 
-def _crop_of(activations: NDArray[np.float32], features: str | os.PathLike[str]) -> int:
-    rows = activations.shape[2]
-    if rows not in CROPS:
-        raise CamError(f"{features}: maps of {rows} rows; name the size of the crops with --crop")
-    return CROPS[rows]
+def _load(
+    features: PathLike, network: PathLike
+) -> tuple[matfiles.Features, matfiles.MatlabNetwork]:
+    """Read features and class layer, and make sure that the original could take them together."""
+    loaded, layer = matfiles.load_features(features), matfiles.load_network(network)
+    classes, channels = layer.class_weights.shape
+    crops, own_channels = loaded.activations.shape[:2]
+    if (own_channels, loaded.scores.shape[1]) != (channels, classes):
+        raise CamError(
+            f"{features} and {network} do not fit each other: {own_channels} channels and "
+            f"{loaded.scores.shape[1]} classes, {channels} channels and {classes} classes"
+        )
+    if crops != MatlabStyle().crops:
+        raise CamError(
+            f"{features}: features of {crops} crops; the original merges ten, which "
+            "cam run --style matlab --save-mat writes"
+        )
+    return loaded, layer
 
 
-def score_residual(
-    activations: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    class_weights: NDArray[np.float32],
-) -> float:
+def _files(**files: PathLike) -> dict[str, str]:
+    """Return what the record of a result says of the files that it comes from."""
+    record = {"model": "pre-extracted features"}
+    for role, file in files.items():
+        record |= {role: Path(file).name, f"{role}_sha256": sha256_of(file)}
+    return record
+
+
+@lru_cache(maxsize=16)
+def crop_of_maps(rows: int) -> int | None:
+    """Return how many rows a crop has whose maps have that many, in the models of the table.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the maps of a crop.
+
+    Returns
+    -------
+    int or None
+        Rows of the crop; None if no model has such maps.
+
+    Examples
+    --------
+    >>> crop_of_maps(14), crop_of_maps(11), crop_of_maps(13)
+    (224, 227, None)
+    """
+    for model in zoo.ZOO:
+        network = load_network(models_folder() / model.prototxt)
+        if network.blob_shapes[model.last_conv][2] == rows:
+            return network.input_shape[2]
+    return None
+
+
+def score_residual(activations: Array, scores: Array, class_weights: Array) -> float:
     """Return how far scores are from following from activations and class layer.
 
     The logarithm of a softmax score is the class's weights times the mean activations, plus the

@@ -10,6 +10,7 @@ from importlib import metadata
 import numpy as np
 
 from cam import __version__, zoo
+from cam.caffe.loaded import LoadedNetwork
 from cam.engines import open_engine
 from cam.errors import CamError
 from cam.zoo.weights import check_weights
@@ -17,6 +18,9 @@ from cam.zoo.weights import check_weights
 __all__ = ["Finding", "examine_engines", "examine_models", "versions"]
 
 PACKAGES = ("numpy", "opencv-python", "openvino", "onnx", "protobuf", "scipy", "click", "h5py")
+
+CHOICES = ("openvino", "caffe:cpu", "caffe:gpu:0")
+"""The engines and devices that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,19 @@ def examine_engines() -> list[Finding]:
         One for each engine and device; for those that do not work, the reason.
     """
     network = zoo.load_network()
-    blank = np.zeros((1, *network.network.input_shape[1:]), np.float32)
-    findings = []
-    for choice in ("openvino", "caffe:cpu", "caffe:gpu:0"):
-        try:
-            engine = open_engine(choice, network)
-            scores = engine.forward(blank).scores
-        except Exception as error:
-            # A broken library raises anything.
-            findings.append(Finding(choice, False, _reason(error)))
-        else:
-            sound = bool(np.isfinite(scores).all()) and abs(float(scores.sum()) - 1) < 1e-3
-            detail = f"runs on {engine.device}" if sound else "its scores are not probabilities"
-            findings.append(Finding(choice, sound, detail))
-    return findings
+    return [_examine_engine(choice, network) for choice in CHOICES]
+
+
+def _examine_engine(choice: str, network: LoadedNetwork) -> Finding:
+    try:
+        engine = open_engine(choice, network)
+        scores = engine.forward(np.zeros((1, *network.network.input_shape[1:]), np.float32)).scores
+    except Exception as error:
+        # A broken library raises anything.
+        return Finding(choice, False, _reason(error))
+    sound = bool(np.isfinite(scores).all()) and abs(float(scores.sum()) - 1) < 1e-3
+    detail = f"runs on {engine.device}" if sound else "its scores are not probabilities"
+    return Finding(choice, sound, detail)
 
 
 def _reason(error: Exception) -> str:
@@ -89,12 +92,11 @@ def examine_models() -> list[Finding]:
     list of Finding
         Where each model's weights are, or what is wrong with them.
     """
-    findings = []
-    for model in zoo.ZOO:
-        try:
-            checked = check_weights(zoo.find_weights(model), model)
-        except CamError as error:
-            findings.append(Finding(model.name, False, str(error)))
-        else:
-            findings.append(Finding(model.name, True, str(checked.path)))
-    return findings
+    return [_examine_model(model) for model in zoo.ZOO]
+
+
+def _examine_model(model: zoo.ZooModel) -> Finding:
+    try:
+        return Finding(model.name, True, str(check_weights(zoo.find_weights(model), model).path))
+    except CamError as error:
+        return Finding(model.name, False, str(error))

@@ -1,93 +1,139 @@
-"""The two engines held against each other on the same files and pictures."""
+"""Two engines held against each other on the same files and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.caffe.head import Head
 from cam.caffe.loaded import LoadedNetwork
-from cam.engines import Engine, open_engine
+from cam.engines import NetworkOutput, open_engine
 from cam.explain.styles import PycaffeStyle
+from cam.fidelity.difference import Difference, Tolerance, measure
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
 
-__all__ = ["BlobDifference", "Parity", "compare_engines"]
+__all__ = ["EngineAgreement", "RunsBatches", "compare_engines", "open_and_compare"]
+
+Array: TypeAlias = NDArray[np.float32]
 
 RELATIVE_TOLERANCE = 1e-4
 GREY_LEVEL_TOLERANCE = 1
 TOP = 5
 
 
-@dataclass(frozen=True)
-class BlobDifference:
-    """How far one blob differs between two engines, over all pictures.
+class RunsBatches(Protocol):
+    """What a comparison needs of an engine."""
 
-    Attributes
-    ----------
-    blob : str
-        Its name.
-    largest : float
-        Largest absolute value that the reference gives.
-    absolute : float
-        Largest absolute difference.
-    """
-
-    blob: str
-    largest: float
-    absolute: float
-
-    @property
-    def relative(self) -> float:
-        """Largest absolute difference, as a share of the reference's largest value."""
-        return self.absolute / self.largest if self.largest else float(self.absolute > 0)
+    def forward(self, batch: Array) -> NetworkOutput:
+        """Run a batch; see `cam.engines.Engine.forward`."""
 
 
 @dataclass(frozen=True)
-class Parity:
-    """How far two engines differ on some pictures.
+class EngineAgreement:
+    """How far two engines agree on some pictures.
 
     Attributes
     ----------
-    blobs : tuple of BlobDifference
-        The last conv, the class layer (before the softmax) and the probabilities.
+    blobs : dict of str to cam.fidelity.Difference
+        How far each blob differs, over all pictures.
     same_top : int
         On how many pictures the top five classes and their order are the same.
     pictures : int
         How many pictures were compared.
     grey_levels : int
         Largest difference of the heat maps of the reference's top five classes, of 255.
-    tolerance : float
-        The relative difference that a blob may have.
     """
 
-    blobs: tuple[BlobDifference, ...]
+    blobs: Mapping[str, Difference]
     same_top: int
     pictures: int
     grey_levels: int
-    tolerance: float = RELATIVE_TOLERANCE
 
     @property
     def holds(self) -> bool:
         """Whether all blobs are within the tolerance, heat maps within a level, classes equal."""
         return (
-            all(blob.relative < self.tolerance for blob in self.blobs)
+            all(apart.within for apart in self.blobs.values())
             and self.grey_levels <= GREY_LEVEL_TOLERANCE
             and self.same_top == self.pictures
         )
 
 
 def compare_engines(
+    reference: RunsBatches,
+    other: RunsBatches,
+    batches: Sequence[Array],
+    head: Head,
+    class_weights: Array,
+    tolerance: float = RELATIVE_TOLERANCE,
+) -> EngineAgreement:
+    """Run the same batches through two engines and compare what they give.
+
+    Parameters
+    ----------
+    reference, other : RunsBatches
+        Two engines that run one network with one head.
+    batches : sequence of numpy.ndarray
+        Center crops of pictures, float32 (N, 3, H, W).
+    head : cam.caffe.head.Head
+        The names of the blobs that the engines give.
+    class_weights : numpy.ndarray
+        Shape (C, K): the class layer, for heat maps.
+    tolerance : float, optional
+        The difference that a blob may have, as a share of its largest magnitude. Two CPU
+        implementations differ by some 1e-6; 1e-3 is to be expected of a GPU.
+
+    Returns
+    -------
+    EngineAgreement
+        The differences in the last conv and in the scores, in the order of the classes and in the
+        heat maps.
+    """
+    style, crop, limit = PycaffeStyle(), batches[0].shape[2], Tolerance(tolerance)
+    runs = [[engine.forward(batch) for batch in batches] for engine in (reference, other)]
+    ours, theirs = (np.concatenate([forward.activations for forward in run]) for run in runs)
+    scores, their_scores = (np.concatenate([forward.scores for forward in run]) for run in runs)
+    orders, their_orders = (
+        np.stack([style.class_order(of_picture)[:TOP] for of_picture in side])
+        for side in (scores, their_scores)
+    )
+    # Of the reference's classes, whatever the other's are.
+    levels, their_levels = (
+        _heat_levels(side, class_weights, orders, crop) for side in (ours, theirs)
+    )
+    return EngineAgreement(
+        blobs={
+            head.last_conv: measure(ours, theirs, limit),
+            head.scores: measure(scores, their_scores, limit),
+        },
+        same_top=int((orders == their_orders).all(axis=1).sum()),
+        pictures=len(scores),
+        grey_levels=int(measure(levels, their_levels).max_abs),
+    )
+
+
+def _heat_levels(
+    activations: Array, class_weights: Array, orders: NDArray[np.intp], crop: int
+) -> NDArray[np.uint8]:
+    """Return the levels, of 255, of the heat maps of each picture's classes."""
+    of_pictures = zip(activations[:, np.newaxis], class_weights[orders], strict=True)
+    maps = [return_cam_map(one, weights) for one, weights in of_pictures]
+    return np.stack([PycaffeStyle().levels_of_maps(of_picture, crop) for of_picture in maps])
+
+
+def open_and_compare(
     network: LoadedNetwork,
     images: Iterable[PictureSource],
     reference: str = "caffe",
     other: str = "openvino",
     tolerance: float = RELATIVE_TOLERANCE,
-) -> Parity:
-    """Run the same pictures through two engines and compare what they give.
+) -> EngineAgreement:
+    """Open two engines on the same files and compare what they give for the same pictures.
 
     Parameters
     ----------
@@ -98,78 +144,29 @@ def compare_engines(
     reference, other : str, optional
         The engines, as `cam.engines.open_engine` takes them.
     tolerance : float, optional
-        The relative difference that a blob may have. Two CPU implementations differ by some 1e-6;
-        1e-3 is to be expected of a GPU.
+        As for `compare_engines`.
 
     Returns
     -------
-    Parity
-        The differences.
+    EngineAgreement
+        The differences, also in the class layer before the softmax.
 
     Raises
     ------
     CamError
         If an engine is not installed, or a picture or file cannot be read.
     """
-    head, crop_size = network.head, network.crop_size
-    style = PycaffeStyle()
+    style, head = PycaffeStyle(), network.head
     batches = [
-        style.prepare(read_picture(image), crop_size, network.preprocessing).batch
+        style.prepare(read_picture(image), network.crop_size, network.preprocessing).batch
         for image in images
     ]
-    expected, found = (_blobs_of(engine, network, batches) for engine in (reference, other))
-    blobs = tuple(
-        BlobDifference(
-            blob,
-            max(float(np.abs(one[blob]).max()) for one in expected),
-            max(
-                float(np.abs(one[blob] - two[blob]).max())
-                for one, two in zip(expected, found, strict=True)
-            ),
+    blobs: dict[str, Difference] = {}
+    for scores in (network.network.layer(head.class_layer).tops[0], head.scores):
+        giving = replace(network, head=replace(head, scores=scores))
+        first, second = (open_engine(choice, giving) for choice in (reference, other))
+        agreement = compare_engines(
+            first, second, batches, giving.head, network.class_weights, tolerance
         )
-        for blob in expected[0]
-    )
-    orders = [_top(one[head.scores]) for one in expected]
-    same = sum(
-        np.array_equal(order, _top(two[head.scores]))
-        for order, two in zip(orders, found, strict=True)
-    )
-    levels = max(
-        int(np.abs(_heat_levels(one, network, order) - _heat_levels(two, network, order)).max())
-        for one, two, order in zip(expected, found, orders, strict=True)
-    )
-    return Parity(blobs, same, len(batches), levels, tolerance)
-
-
-def _blobs_of(
-    choice: str, network: LoadedNetwork, batches: Sequence[NDArray[np.float32]]
-) -> list[dict[str, NDArray[np.float32]]]:
-    """Return last conv, class layer and probabilities of each batch."""
-    head = network.head
-    class_scores = network.network.layer(head.class_layer).tops[0]
-    engines: list[tuple[str, Engine]] = [
-        (scores, open_engine(choice, replace(network, head=replace(head, scores=scores))))
-        for scores in (class_scores, head.scores)
-    ]
-    results = []
-    for batch in batches:
-        blobs: dict[str, NDArray[np.float32]] = {}
-        for scores, engine in engines:
-            output = engine.forward(batch)
-            blobs[head.last_conv] = output.activations
-            blobs[scores] = output.scores
-        results.append(blobs)
-    return results
-
-
-def _top(scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    return PycaffeStyle().class_order(scores[0])[:TOP]
-
-
-def _heat_levels(
-    blobs: dict[str, NDArray[np.float32]], network: LoadedNetwork, order: NDArray[np.intp]
-) -> NDArray[Any]:
-    style = PycaffeStyle()
-    maps = return_cam_map(blobs[network.head.last_conv], network.class_weights[order])
-    merged = style.merge(maps, network.crop_size)
-    return np.round(np.stack([style.normalize(m) for m in merged]) * 255).astype(np.int64)
+        blobs |= agreement.blobs
+    return replace(agreement, blobs=blobs)

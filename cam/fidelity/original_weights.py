@@ -7,6 +7,7 @@ reproduce both are the original ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from cam.errors import CamError
 from cam.explain.model import CamModel
-from cam.fidelity import Difference, Pair, Tolerance, difference
-from cam.fidelity.cached_demo import SAME_NETWORK, demo_folder, score_residual
+from cam.fidelity.cached_demo import SAME_NETWORK, score_residual
+from cam.fidelity.demo_files import fetched_demo_file
+from cam.fidelity.difference import Difference, measure
 from cam.matlab import matfiles
 
 __all__ = ["REFERENCE_MODEL", "Check", "Verification", "verify"]
@@ -38,6 +40,18 @@ another implementation of the layers. Activations of a network with other weight
 
 SCORES = 0.02
 """Largest difference of the mean scores, for the same reason."""
+
+
+REQUIREMENTS: Mapping[str, tuple[str, Callable[[Difference], bool]]] = {
+    "class layer": (f"relative <= {SAME_WEIGHTS:g}", lambda apart: apart.relative <= SAME_WEIGHTS),
+    "activations": (
+        f"correlation >= {CORRELATION:g}",
+        lambda apart: apart.correlation is not None and apart.correlation >= CORRELATION,
+    ),
+    "scores of each crop": (f"largest <= {SCORES:g}", lambda apart: apart.max_abs <= SCORES),
+    "mean scores": (f"largest <= {SCORES:g}", lambda apart: apart.max_abs <= SCORES),
+}
+"""What is asked for of each difference, in words and as a test."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,8 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
     model : cam.explain.model.CamModel
         The model to check, with its weights.
     folder : pathlib.Path, optional
-        Where ``data_net.mat``, ``data_img1.mat`` and ``img1.jpg`` are; `demo_folder` if not given.
+        Where ``data_net.mat``, ``data_img1.mat`` and ``img1.jpg`` are; by default
+        `cam.fidelity.demo_files.demo_folder`.
 
     Returns
     -------
@@ -115,16 +130,11 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
     ``data_net.mat``, and its scores do not follow from `weights_LR` to better than about 0.3 in the
     logarithm. Those of ``data_img1.mat`` do to 2e-5.
     """
-    files = Path(folder or demo_folder())
-    network_file, features_file, picture = (_existing(files, name) for name in FILES)
+    network_file, features_file, picture = (fetched_demo_file(name, folder) for name in FILES)
     class_weights = matfiles.load_network(network_file).class_weights
-    features = matfiles.load_features(features_file)
-    if model.class_weights.shape != class_weights.shape:
-        raise CamError(
-            f"{model.name}: a class layer of shape {model.class_weights.shape}; the "
-            f"reference in {files}, of {REFERENCE_MODEL}, has {class_weights.shape}"
-        )
-    residual = score_residual(features.activations, features.scores, class_weights)
+    theirs = matfiles.load_features(features_file)
+    of_class_layer = _check("class layer", model.class_weights, class_weights)
+    residual = score_residual(theirs.activations, theirs.scores, class_weights)
     if residual > SAME_NETWORK:
         raise CamError(
             f"{features_file} and {network_file.name} are not of one network: the scores do not "
@@ -132,52 +142,24 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
             "img1 agree to 2e-5; those of img2 come from another snapshot of the network)"
         )
     result = model.explain(picture, top=1, style="matlab")
-    output = result.output
-    assert output is not None
-    if output.activations.shape != features.activations.shape:
-        raise CamError(
-            f"{model.name}: activations of shape {output.activations.shape}; the reference "
-            f"in {features_file} has {features.activations.shape}"
-        )
-    their_scores = features.scores.mean(axis=0)
+    ours, means = result.output, (result.scores, theirs.scores.mean(axis=0))
+    assert ours is not None
     checks = (
-        _check_weights(model.class_weights, class_weights),
-        _check_activations(output.activations, features.activations),
-        _check_scores("scores of each crop", output.scores, features.scores),
-        _check_scores("mean scores", result.scores, their_scores),
+        of_class_layer,
+        _check("activations", ours.activations, theirs.activations),
+        _check("scores of each crop", ours.scores, theirs.scores),
+        _check("mean scores", *means),
     )
-    order = result.style.class_order
-    return Verification(
-        checks, _top_five(order(result.scores)), _top_five(order(their_scores)), residual
-    )
+    our_top, their_top = (tuple(result.style.class_order(mean)[:5].tolist()) for mean in means)
+    return Verification(checks, our_top, their_top, residual)
 
 
-def _existing(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
+def _check(name: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Check:
+    if ours.shape != theirs.shape:
         raise CamError(
-            f"the reference {name} is not in {folder}; get it with cam fetch-demo, or name its "
-            "folder with --demo-files"
+            f"not the network of the reference, {REFERENCE_MODEL}: {name} of shape {ours.shape}, "
+            f"and {theirs.shape} in the reference"
         )
-    return path
-
-
-def _top_five(order: NDArray[np.intp]) -> tuple[int, ...]:
-    return tuple(int(index) for index in order[:5])
-
-
-def _check_weights(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Check:
-    pair = Pair("class_weights", (), False, ours, theirs)
-    measured = difference(pair, Tolerance(relative=SAME_WEIGHTS))
-    return Check("class layer", measured, f"relative <= {SAME_WEIGHTS:g}", measured.within)
-
-
-def _check_activations(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Check:
-    measured = difference(Pair("activations", (), False, ours, theirs), Tolerance())
-    passed = measured.correlation is not None and measured.correlation >= CORRELATION
-    return Check("activations", measured, f"correlation >= {CORRELATION:g}", passed)
-
-
-def _check_scores(name: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Check:
-    measured = difference(Pair("scores", (), False, ours, theirs), Tolerance())
-    return Check(name, measured, f"largest <= {SCORES:g}", measured.max_abs <= SCORES)
+    difference = measure(ours, theirs)
+    requirement, is_met = REQUIREMENTS[name]
+    return Check(name, difference, requirement, is_met(difference))

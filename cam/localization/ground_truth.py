@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import CamError
-from cam.localization.reading import FloatArray, IntArray, read_text, read_variable
+from cam.files import PathLike, read_text
+from cam.matlab.matfiles import read_mat
 
 __all__ = [
     "GroundTruth",
@@ -49,17 +49,17 @@ class GroundTruth:
     """
 
     names: tuple[str, ...]
-    labels: IntArray
-    boxes: FloatArray
-    box_labels: IntArray
-    box_pictures: IntArray
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    box_labels: NDArray[np.int64]
+    box_pictures: NDArray[np.int64]
     blacklisted: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.names)
 
-    def select(self, names: Iterable[str | os.PathLike[str]]) -> GroundTruth:
+    def select(self, names: Iterable[PathLike]) -> GroundTruth:
         """Return the ground truth of some pictures, in their order.
 
         Parameters
@@ -101,10 +101,10 @@ class GroundTruth:
 
 
 def read_ground_truth(
-    boxes: str | os.PathLike[str],
+    boxes: PathLike,
     *,
-    labels: str | os.PathLike[str] | None = None,
-    blacklist: str | os.PathLike[str] | None = None,
+    labels: PathLike | None = None,
+    blacklist: PathLike | None = None,
     ilsvrc_ids: Mapping[str, int] | None = None,
 ) -> GroundTruth:
     """Read the devkit's ground truth.
@@ -163,7 +163,7 @@ def read_ground_truth(
     return truth
 
 
-def read_ilsvrc_ids(path: str | os.PathLike[str]) -> dict[str, int]:
+def read_ilsvrc_ids(path: PathLike) -> dict[str, int]:
     """Read the ILSVRC id of each synset from the devkit.
 
     Parameters
@@ -198,7 +198,7 @@ def read_ilsvrc_ids(path: str | os.PathLike[str]) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines}
 
 
-def devkit_labels(categories: Sequence[str], ilsvrc_ids: Mapping[str, int]) -> IntArray:
+def devkit_labels(categories: Sequence[str], ilsvrc_ids: Mapping[str, int]) -> NDArray[np.int64]:
     """Translate Caffe's class order to ILSVRC ids.
 
     Caffe's networks number the classes from 0 in the order of their WordNet ids, the order of
@@ -276,7 +276,7 @@ def _read_annotation_folder(folder: Path, ilsvrc_ids: Mapping[str, int] | None) 
 def _read_annotation(
     file: Path, ilsvrc_ids: Mapping[str, int]
 ) -> tuple[list[int], list[list[float]]]:
-    text = read_text(file, _XML_LIMIT)
+    text = read_text(file, "the annotation", _XML_LIMIT)
     if "<!DOCTYPE" in text:
         raise CamError(f"{file} declares a document type, which annotations never do")
     try:
@@ -298,14 +298,11 @@ def _read_annotation(
 
 
 def _read_cached_annotations(file: Path) -> GroundTruth:
-    records = read_variable(file, "rec")
+    records = np.asarray(read_mat(file, ["rec"])["rec"])
     if records.dtype.names != ("objects",) or records.size == 0:
         raise CamError(f"{file} is not the devkit's cache of annotations: no rec(1..N).objects")
     names = [f"ILSVRC2012_val_{number:08d}" for number in range(1, records.size + 1)]
-    return _assemble(
-        names,
-        [_cached_objects(file, record) for record in records["objects"].ravel()],
-    )
+    return _assemble(names, [_cached_objects(file, one) for one in records["objects"].ravel()])
 
 
 def _cached_objects(file: Path, record: NDArray[Any]) -> tuple[list[int], list[list[float]]]:
@@ -322,7 +319,7 @@ def _cached_objects(file: Path, record: NDArray[Any]) -> tuple[list[int], list[l
 
 
 def _read_meta_mat(file: Path) -> dict[str, int]:
-    synsets = read_variable(file, "synsets")
+    synsets = np.asarray(read_mat(file, ["synsets"])["synsets"])
     fields = synsets.dtype.names or ()
     id_field = next((field for field in fields if _ID_FIELD.fullmatch(field)), None)
     if id_field is None or "WNID" not in fields:
@@ -339,7 +336,7 @@ def _read_meta_mat(file: Path) -> dict[str, int]:
         raise CamError(f"{file}: a synset has no WNID and {id_field}") from error
 
 
-def _read_labels(file: Path, pictures: int) -> IntArray:
+def _read_labels(file: Path, pictures: int) -> NDArray[np.int64]:
     labels = _read_integers(file)
     if len(labels) != pictures:
         raise CamError(f"{file} has {len(labels)} labels, but there are {pictures} pictures")
@@ -357,7 +354,7 @@ def _read_blacklist(file: Path, pictures: int) -> NDArray[np.bool_]:
     return blacklisted
 
 
-def _read_integers(file: Path) -> IntArray:
+def _read_integers(file: Path) -> NDArray[np.int64]:
     try:
         return np.array(read_text(file).split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:

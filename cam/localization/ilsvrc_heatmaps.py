@@ -1,15 +1,16 @@
-"""The ILSVRC heat maps in the original's folder layout, which its MATLAB evaluation reads.
+"""The ILSVRC heat maps in the original's folder layout, written and read.
 
 The layout is that of ``ILSVRC_generate_heatmap.m``: for a picture ``NAME.JPEG`` the files
-``top1/NAME.jpg`` to ``top5/NAME.jpg`` and ``NAME.mat``. The original calls the folder
+``top1/NAME.jpg`` to ``top5/NAME.jpg`` and ``NAME.mat``. Its ``ILSVRC_evaluate_bbox.m`` reads them
+and puts the boxes beside the heat maps, ``top1/NAME_default.txt``. The original calls the folder
 ``heatMap-ILSVRCvalSet-`` and the network's name.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError
-from cam.files import atomic_path
-from cam.localization.boxes import picture_heatmap
-from cam.matlab.matfiles import write_mat
+from cam.errors import CamError, InvalidValueError, MissingFileError
+from cam.files import PathLike, read_json, write_bytes, write_json
+from cam.localization.box_files import read_boxes
+from cam.localization.boxes import Box, BoxRule
+from cam.localization.heatmaps import read_heatmap
+from cam.localization.predictions import Candidates
+from cam.matlab.matfiles import read_mat, write_mat
 
 if TYPE_CHECKING:
     from cam.explain.explanation import Explanation
@@ -29,6 +33,7 @@ __all__ = [
     "RECORD_FILE",
     "TOP",
     "is_complete",
+    "read_heatmap_folder",
     "read_picture_list",
     "read_record",
     "write_ilsvrc_heatmaps",
@@ -38,6 +43,9 @@ __all__ = [
 TOP = 5
 """How many classes have a heat map."""
 
+CROPS = 10
+"""Of how many crops a heat map is merged."""
+
 RECORD_FILE = "record.json"
 """Says what made the heat maps of a folder; the original has no such file."""
 
@@ -46,12 +54,7 @@ _JPEG_QUALITY = 75
 _IDENTITY = ("model", "caffemodel_sha256", "style", "method", "smooth")
 
 
-def write_ilsvrc_heatmaps(
-    explanation: Explanation,
-    picture_size: Sequence[int],
-    folder: str | os.PathLike[str],
-    name: str,
-) -> None:
+def write_ilsvrc_heatmaps(explanation: Explanation, folder: PathLike, name: str) -> None:
     """Write the heat maps and the class order of one picture as the original does.
 
     Each merged map is resized to the picture's own size (MATLAB's bicubic), divided by its maximum
@@ -63,8 +66,6 @@ def write_ilsvrc_heatmaps(
     ----------
     explanation : cam.explain.explanation.Explanation
         Of the ten-crop style ``"matlab"``, with five classes or more.
-    picture_size : pair of int
-        The rows and columns of the picture itself.
     folder : path-like
         The folder; it is created if it is missing.
     name : str
@@ -72,23 +73,25 @@ def write_ilsvrc_heatmaps(
 
     Raises
     ------
+    InvalidValueError
+        If the explanation is of another style or has fewer classes.
     CamError
-        If the explanation is of another style or has fewer classes, or a file cannot be written.
+        If a file cannot be written.
 
     See Also
     --------
     is_complete : The ``.mat`` is written last, so a picture that has it has everything.
     """
-    if explanation.style.name != "matlab" or len(explanation.indices) < TOP:
-        raise CamError(
+    if explanation.style.crops != CROPS or len(explanation.indices) < TOP:
+        raise InvalidValueError(
             f"ILSVRC heat maps are of the top {TOP} classes in the matlab style (ten crops), not "
             f"of {len(explanation.indices)} in the {explanation.style.name} style"
         )
     target = Path(folder)
-    for rank, merged in enumerate(explanation.merged[:TOP], 1):
-        _write_grey_jpeg(
-            target / f"top{rank}" / f"{name}.jpg", picture_heatmap(merged, picture_size)
-        )
+    for rank in range(TOP):
+        heatmap = explanation.picture_heat_map(rank)
+        _, encoded = cv2.imencode(".jpg", heatmap, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        write_bytes(target / f"top{rank + 1}" / f"{name}.jpg", encoded.data)
     order = explanation.style.class_order(explanation.scores)
     write_mat(
         target / f"{name}.mat",
@@ -99,9 +102,137 @@ def write_ilsvrc_heatmaps(
     )
 
 
-def is_complete(folder: str | os.PathLike[str], name: str) -> bool:
+def is_complete(folder: PathLike, name: str) -> bool:
     """Tell whether `write_ilsvrc_heatmaps` has finished with a picture."""
     return (Path(folder) / f"{name}.mat").is_file()
+
+
+def write_record(folder: PathLike, record: Mapping[str, Any]) -> None:
+    """Write what makes the heat maps of a folder, or compare it with what made the first of them.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; it is created if it is missing.
+    record : mapping
+        As `cam.explain.explanation.Explanation.record`.
+
+    Raises
+    ------
+    CamError
+        If the folder has heat maps of another model, style or method.
+    """
+    before = read_record(folder)
+    for key in _IDENTITY:
+        if before and before.get(key) != record.get(key):
+            raise CamError(
+                f"{folder} has heat maps with {key} {before.get(key)!r}, not {record.get(key)!r}; "
+                "choose another folder"
+            )
+    if not before:
+        write_json(Path(folder) / RECORD_FILE, dict(record))
+
+
+def read_record(folder: PathLike) -> dict[str, Any]:
+    """Return what made the heat maps of a folder; empty if the folder does not say.
+
+    Raises
+    ------
+    CamError
+        If the folder's record is damaged.
+    """
+    path = Path(folder) / RECORD_FILE
+    try:
+        record = read_json(path)
+    except MissingFileError:
+        return {}
+    if not isinstance(record, dict):
+        raise CamError(f"{path} is not a JSON object")
+    return record
+
+
+def read_heatmap_folder(
+    folder: PathLike,
+    names: Iterable[PathLike],
+    class_labels: NDArray[np.int64],
+    *,
+    rule: BoxRule | None = None,
+    reuse_boxes: bool = False,
+    workers: int | None = None,
+    on_picture: Callable[[], object] | None = None,
+) -> Candidates:
+    """Find the boxes of the ILSVRC heat maps in a folder of the original's layout.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds, for each picture, ``top1/NAME.jpg`` to ``top5/NAME.jpg``, the grey heat maps at the
+        picture's own size, and ``NAME.mat`` with ``IDX_category``, the class indices from 1, best
+        first.
+    names : iterable of str or path-like
+        The pictures, e.g. :attr:`GroundTruth.names`.
+    class_labels : ndarray of int64, shape (K,)
+        The ILSVRC id of each class index, from :func:`devkit_labels`.
+    rule : BoxRule, optional
+        How boxes are found; the original's rule if not given. The paper's gives one box a class.
+    reuse_boxes : bool, optional
+        Read the original's ``topJ/NAME_default.txt`` (``x y w h ...``) instead of the heat map
+        wherever there is one, whose boxes are by the original's rule.
+    workers : int, optional
+        Threads; one a processor if not given.
+    on_picture : callable, optional
+        Called after each picture, to show progress.
+
+    Returns
+    -------
+    Candidates
+        Five classes and the two largest boxes of each by the original's corners,
+        :attr:`cam.localization.boxes.Box.corners`.
+
+    Raises
+    ------
+    CamError
+        If a file is missing or is not what it should be.
+    """
+    root = Path(folder)
+    stems = [Path(name).stem for name in names]
+    labels = np.zeros((len(stems), TOP), dtype=np.int64)
+    boxes = np.full((len(stems), TOP, 2, 4), np.nan)
+
+    def read(index: int) -> None:
+        labels[index] = _top_labels(root / f"{stems[index]}.mat", class_labels)
+        for rank in range(TOP):
+            heatmap = root / f"top{rank + 1}" / f"{stems[index]}.jpg"
+            found = _stored_boxes(heatmap) if reuse_boxes else None
+            if found is None:
+                found = (rule or BoxRule()).boxes(read_heatmap(heatmap))
+            for number, box in enumerate(found[:2]):
+                boxes[index, rank, number] = box.corners
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        try:
+            for _ in pool.map(read, range(len(stems))):
+                if on_picture is not None:
+                    on_picture()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return Candidates(labels, boxes)
+
+
+def _top_labels(file: Path, class_labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    order = np.asarray(read_mat(file, ["IDX_category"])["IDX_category"])
+    if order.dtype.kind not in "iuf" or order.size < TOP:
+        raise CamError(f"{file}: IDX_category does not hold the top {TOP} classes")
+    indices = order.ravel()[:TOP].astype(np.int64) - 1
+    if indices.min() < 0 or indices.max() >= len(class_labels):
+        raise CamError(f"{file}: IDX_category is not within 1 to {len(class_labels)}")
+    return class_labels[indices]
+
+
+def _stored_boxes(heatmap: Path) -> list[Box] | None:
+    boxes = heatmap.with_name(f"{heatmap.stem}_default.txt")
+    return read_boxes(boxes, "original") if boxes.is_file() else None
 
 
 def read_picture_list(
@@ -149,54 +280,6 @@ def read_picture_list(
     return pictures
 
 
-def write_record(folder: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Write what makes the heat maps of a folder, or compare it with what made the first of them.
-
-    Parameters
-    ----------
-    folder : path-like
-        The folder; it is created if it is missing.
-    record : mapping
-        As `cam.explain.explanation.Explanation.record`.
-
-    Raises
-    ------
-    CamError
-        If the folder has heat maps of another model, style or method.
-    """
-    before = read_record(folder)
-    for key in _IDENTITY:
-        if before and before.get(key) != record.get(key):
-            raise CamError(
-                f"{folder} has heat maps with {key} {before.get(key)!r}, not {record.get(key)!r}; "
-                "choose another folder"
-            )
-    if before:
-        return
-    with atomic_path(Path(folder) / RECORD_FILE) as temporary:
-        temporary.write_text(json.dumps(dict(record), indent=2) + "\n", encoding="utf-8")
-
-
-def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what made the heat maps of a folder; empty if the folder does not say.
-
-    Raises
-    ------
-    CamError
-        If the folder's record is damaged.
-    """
-    path = Path(folder) / RECORD_FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise CamError(f"cannot read {path}: {error}") from error
-    if not isinstance(record, dict):
-        raise CamError(f"{path} is not a JSON object")
-    return record
-
-
 def _without_labels(lines: Iterable[str]) -> list[str]:
     names = [line for line in lines if line]
     split = [name.rsplit(maxsplit=1) for name in names]
@@ -204,9 +287,3 @@ def _without_labels(lines: Iterable[str]) -> list[str]:
     if all(len(words) == 2 and words[1].isdecimal() for words in split):
         return [words[0] for words in split]
     return names
-
-
-def _write_grey_jpeg(path: Path, heatmap: NDArray[np.uint8]) -> None:
-    _, encoded = cv2.imencode(".jpg", heatmap, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())

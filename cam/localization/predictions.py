@@ -1,28 +1,17 @@
-"""Guesses for ILSVRC pictures, from files of guesses or from heat maps."""
+"""Guesses for ILSVRC pictures: labels and boxes, and the files of them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cam.errors import CamError
-from cam.files import atomic_path
-from cam.localization.boxes import (
-    ORIGINAL_THRESHOLDS,
-    PAPER_FRACTION,
-    Box,
-    Rule,
-    find_boxes,
-    read_boxes,
-    read_heatmap,
-)
-from cam.localization.reading import FloatArray, IntArray, first_bad_line, read_text, read_variable
+from cam.errors import CamError, InvalidValueError
+from cam.files import PathLike, read_text, write_text
 
 __all__ = [
     "MAX_GUESSES",
@@ -30,7 +19,6 @@ __all__ = [
     "Candidates",
     "Predictions",
     "Variant",
-    "read_heatmap_folder",
     "read_submission",
     "write_submission",
 ]
@@ -48,7 +36,9 @@ VARIANTS: Mapping[Variant, tuple[tuple[int, int], ...]] = {
 """The guesses of the original's ``ILSVRC_evaluate_bbox.m``, each as (rank of the class, rank of the
 box): the largest box of the top five classes, their second largest, and both boxes class by class,
 cut after five guesses, which leaves the first two classes and the largest box of the third."""
-_NUMBERS_PER_GUESS = 5
+
+_NO_GUESS = (0.0, *[np.nan] * 4)
+_NUMBERS_PER_GUESS = len(_NO_GUESS)
 
 
 @dataclass(frozen=True)
@@ -64,19 +54,21 @@ class Predictions:
 
     Raises
     ------
-    CamError
+    InvalidValueError
         If the shapes do not belong together, or there is no guess.
     """
 
-    labels: IntArray
-    boxes: FloatArray
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         """Check the shapes."""
         if self.labels.ndim != 2 or self.labels.shape[1] == 0:
-            raise CamError(f"labels of guesses have the shape (N, G), not {self.labels.shape}")
+            raise InvalidValueError(
+                f"labels of guesses have the shape (N, G), not {self.labels.shape}"
+            )
         if self.boxes.shape != (*self.labels.shape, 4):
-            raise CamError(
+            raise InvalidValueError(
                 f"boxes of {self.labels.shape} guesses have the shape {(*self.labels.shape, 4)}, "
                 f"not {self.boxes.shape}"
             )
@@ -98,8 +90,8 @@ class Candidates:
         M boxes a class, ``x1, y1, x2, y2``; NaN where there are fewer.
     """
 
-    labels: IntArray
-    boxes: FloatArray
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
 
     def guesses(self, variant: Variant = "bbox1") -> Predictions:
         """Choose the guesses of one of the original's variants.
@@ -119,14 +111,14 @@ class Candidates:
 
         Raises
         ------
-        CamError
+        InvalidValueError
             If there is no such variant, or there are too few classes or boxes for it.
         """
         if variant not in VARIANTS:
-            raise CamError(f"the variants are {', '.join(VARIANTS)}, not {variant!r}")
+            raise InvalidValueError(f"the variants are {', '.join(VARIANTS)}, not {variant!r}")
         classes, ranks = (list(column) for column in zip(*VARIANTS[variant], strict=True))
         if self.labels.shape[1] <= max(classes) or self.boxes.shape[2] <= max(ranks):
-            raise CamError(
+            raise InvalidValueError(
                 f"{variant} needs {max(classes) + 1} classes and {max(ranks) + 1} boxes a class, "
                 f"but there are {self.labels.shape[1]} and {self.boxes.shape[2]}"
             )
@@ -137,7 +129,7 @@ class Candidates:
         )
 
 
-def read_submission(path: str | os.PathLike[str]) -> Predictions:
+def read_submission(path: PathLike) -> Predictions:
     """Read guesses from a text file in the devkit's submission format.
 
     Parameters
@@ -157,33 +149,33 @@ def read_submission(path: str | os.PathLike[str]) -> Predictions:
     CamError
         If the file is missing, or a line is not numbers in fives that begin with a label.
     """
-    file = Path(path)
-    rows = [line.replace(",", " ").split() for line in read_text(file).splitlines()]
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    uneven = np.flatnonzero((lengths % _NUMBERS_PER_GUESS != 0) | (lengths == 0))
-    if not rows or uneven.size:
-        line = int(uneven[0]) + 1 if rows else 1
-        raise CamError(f"{file}, line {line}: a line is 'label xmin ymin xmax ymax' for each guess")
-    guesses = min(int(lengths.max()) // _NUMBERS_PER_GUESS, MAX_GUESSES)
-    width = guesses * _NUMBERS_PER_GUESS
-    missing = ["0", "nan", "nan", "nan", "nan"] * guesses
-    words = [row[:width] + missing[len(row) :] for row in rows]
+    rows = [
+        _guesses(line, f"{path}, line {number}")
+        for number, line in enumerate(read_text(path).splitlines() or [""], 1)
+    ]
+    full = np.tile(_NO_GUESS, (len(rows), max(map(len, rows)) // _NUMBERS_PER_GUESS))
+    for row, numbers in zip(full, rows, strict=True):
+        row[: len(numbers)] = numbers
+    table = full.reshape(len(rows), -1, _NUMBERS_PER_GUESS)
+    return Predictions(table[..., 0].astype(np.int64), np.ascontiguousarray(table[..., 1:]))
+
+
+def _guesses(line: str, place: str) -> list[float]:
+    """Return the numbers of one line of a submission, those after the fifth guess left out."""
+    words = line.replace(",", " ").split()
+    if not words or len(words) % _NUMBERS_PER_GUESS:
+        raise CamError(f"{place}: a line is 'label xmin ymin xmax ymax' for each guess")
     try:
-        numbers = np.array([word for row in words for word in row], dtype=np.float64)
+        numbers = [float(word) for word in words[: MAX_GUESSES * _NUMBERS_PER_GUESS]]
     except ValueError as error:
-        raise CamError(f"{file}, line {first_bad_line(words)}: {error}") from error
-    table = numbers.reshape(len(rows), guesses, _NUMBERS_PER_GUESS)
-    labels = table[..., 0]
-    good = (labels >= 0) & (labels == np.floor(labels)) & ~np.isinf(table).any(axis=-1)
-    if not good.all():
-        line = int(np.argmin(good.all(axis=1))) + 1
-        raise CamError(
-            f"{file}, line {line}: a label is a whole number, 1 to 1000, and coordinates are finite"
-        )
-    return Predictions(labels=labels.astype(np.int64), boxes=np.ascontiguousarray(table[..., 1:]))
+        raise CamError(f"{place}: {error}") from error
+    labels = numbers[::_NUMBERS_PER_GUESS]
+    if math.inf in map(abs, numbers) or not all(label >= 0 and label % 1 == 0 for label in labels):
+        raise CamError(f"{place}: a label is a whole number, 1 to 1000, and coordinates are finite")
+    return numbers
 
 
-def write_submission(path: str | os.PathLike[str], predictions: Predictions) -> None:
+def write_submission(path: PathLike, predictions: Predictions) -> None:
     """Write guesses in the devkit's submission format, which :func:`read_submission` reads.
 
     Parameters
@@ -205,96 +197,4 @@ def write_submission(path: str | os.PathLike[str], predictions: Predictions) -> 
         " ".join(f"{number:.10g}" for number in row)
         for row in table.reshape(len(predictions), -1).tolist()
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-
-
-def read_heatmap_folder(
-    folder: str | os.PathLike[str],
-    names: Iterable[str | os.PathLike[str]],
-    class_labels: IntArray,
-    *,
-    rule: Rule = "original",
-    thresholds: Sequence[int] = ORIGINAL_THRESHOLDS,
-    fraction: float = PAPER_FRACTION,
-    reuse_boxes: bool = False,
-    workers: int | None = None,
-    on_picture: Callable[[], object] | None = None,
-) -> Candidates:
-    """Find the boxes of the ILSVRC heat maps in a folder of the original's layout.
-
-    Parameters
-    ----------
-    folder : path-like
-        Holds, for each picture, ``top1/NAME.jpg`` to ``top5/NAME.jpg``, the grey heat maps at the
-        picture's own size, and ``NAME.mat`` with ``IDX_category``, the class indices from 1, best
-        first.
-    names : iterable of str or path-like
-        The pictures, e.g. :attr:`GroundTruth.names`.
-    class_labels : ndarray of int64, shape (K,)
-        The ILSVRC id of each class index, from :func:`devkit_labels`.
-    rule : {"original", "paper"}, optional
-        See :func:`cam.localization.boxes.find_boxes`. The paper's gives one box a class.
-    thresholds : sequence of int, optional
-        For the original's rule.
-    fraction : float, optional
-        For the paper's rule.
-    reuse_boxes : bool, optional
-        Read the original's ``topJ/NAME_default.txt`` (``x y w h ...``) instead of the heat map
-        wherever there is one, whose boxes are by the original's rule.
-    workers : int, optional
-        Threads; one a processor if not given.
-    on_picture : callable, optional
-        Called after each picture, to show progress.
-
-    Returns
-    -------
-    Candidates
-        Five classes and the two largest boxes of each, with the original's corners
-        ``x, y, x + width, y + height``.
-
-    Raises
-    ------
-    CamError
-        If a file is missing or is not what it should be.
-    """
-    root = Path(folder)
-    stems = [Path(name).stem for name in names]
-    labels = np.zeros((len(stems), MAX_GUESSES), dtype=np.int64)
-    boxes = np.full((len(stems), MAX_GUESSES, 2, 4), np.nan)
-
-    def read(index: int) -> None:
-        labels[index] = _top_labels(root / f"{stems[index]}.mat", class_labels)
-        for rank in range(MAX_GUESSES):
-            heatmap = root / f"top{rank + 1}" / f"{stems[index]}.jpg"
-            found = _stored_boxes(heatmap) if reuse_boxes else None
-            if found is None:
-                grey = read_heatmap(heatmap)
-                found = find_boxes(grey, rule, thresholds=thresholds, fraction=fraction)
-            for number, box in enumerate(found[:2]):
-                boxes[index, rank, number] = box.corners
-
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        try:
-            for _ in pool.map(read, range(len(stems))):
-                if on_picture is not None:
-                    on_picture()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return Candidates(labels, boxes)
-
-
-def _top_labels(file: Path, class_labels: IntArray) -> IntArray:
-    order = read_variable(file, "IDX_category")
-    if order.dtype.kind not in "iuf" or order.size < MAX_GUESSES:
-        raise CamError(f"{file}: IDX_category does not hold the top {MAX_GUESSES} classes")
-    indices = order.ravel()[:MAX_GUESSES].astype(np.int64) - 1
-    if indices.min() < 0 or indices.max() >= len(class_labels):
-        raise CamError(f"{file}: IDX_category is not within 1 to {len(class_labels)}")
-    return class_labels[indices]
-
-
-def _stored_boxes(heatmap: Path) -> list[Box] | None:
-    boxes = heatmap.with_name(f"{heatmap.stem}_default.txt")
-    return read_boxes(boxes, "original") if boxes.is_file() else None
+    write_text(path, "".join(f"{line}\n" for line in lines))

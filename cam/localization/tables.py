@@ -17,14 +17,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from cam.errors import CamError
+from cam.errors import CamError, InvalidValueError
+from cam.files import PathLike, read_json
 
 __all__ = [
     "NOT_IN_THE_PAPER",
@@ -221,7 +220,7 @@ def parse_measurement(record: object) -> Measurement:
     )
 
 
-def read_measurements(path: str | os.PathLike[str]) -> list[Measurement]:
+def read_measurements(path: PathLike) -> list[Measurement]:
     """Read the measurements of a JSON file that ``cam evaluate --json`` wrote.
 
     Parameters
@@ -239,12 +238,7 @@ def read_measurements(path: str | os.PathLike[str]) -> list[Measurement]:
     CamError
         If the file is missing, is empty or holds something that is not a measurement.
     """
-    try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise CamError(f"cannot read the measurement {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CamError(f"{path} is not JSON: {error}") from error
+    content = read_json(path, "the measurement")
     records = content if isinstance(content, list) else [content]
     try:
         measurements = [parse_measurement(record) for record in records]
@@ -304,11 +298,11 @@ def render(rows: Sequence[ComparisonRow], form: TableFormat = "markdown") -> str
 
     Raises
     ------
-    CamError
+    InvalidValueError
         If there is no such form.
     """
     if form not in _RENDERERS:
-        raise CamError(f"tables are written as {', '.join(_RENDERERS)}, not {form!r}")
+        raise InvalidValueError(f"tables are written as {', '.join(_RENDERERS)}, not {form!r}")
     return _RENDERERS[form](rows)
 
 
@@ -323,7 +317,7 @@ def _rows_of(task: Task, measurements: Sequence[Measurement]) -> list[Comparison
             raise CamError(f"there are two measurements of the {task} error of {name}: give one")
         measured[name] = measurement
     names = [*paper, *(name for name in measured if name not in paper)]
-    return [_row(task, name, paper.get(name), measured.get(name)) for name in names]
+    return [_row(task, name, measured.get(name)) for name in names]
 
 
 def _row_name(measurement: Measurement) -> str:
@@ -333,9 +327,8 @@ def _row_name(measurement: Measurement) -> str:
     return f"{measurement.method}, {measurement.boxes}"
 
 
-def _row(
-    task: Task, name: str, paper: TopErrors | None, measurement: Measurement | None
-) -> ComparisonRow:
+def _row(task: Task, name: str, measurement: Measurement | None) -> ComparisonRow:
+    paper = _PAPER[task].get(name)
     if measurement is None:
         return ComparisonRow(task, name, paper, None, None, None)
     errors: TopErrors = getattr(measurement, task)

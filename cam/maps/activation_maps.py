@@ -11,15 +11,6 @@ from numpy.typing import NDArray
 from cam.errors import CamError
 from cam.matlab.functions import imresize
 
-__all__ = [
-    "CropPosition",
-    "enlarge_maps",
-    "merge_ten_crop",
-    "py_returnCAMmap",
-    "return_cam_map",
-    "ten_crop_positions",
-]
-
 Array = NDArray[Any]
 
 
@@ -81,6 +72,37 @@ def return_cam_map(activations: Array, class_weights: Array) -> Array:
         activations.reshape(count, 1, channels, rows * columns),
     )
     return maps.reshape(count, len(class_weights), rows, columns)
+
+
+def pooled_features(activations: Array, maximum: bool = False) -> NDArray[np.float32]:
+    """Return the globally pooled activations of a picture, the mean over its crops.
+
+    Parameters
+    ----------
+    activations : numpy.ndarray
+        The last convolution's output, shape (crops, K, h, w).
+    maximum : bool, optional
+        Pool by the maximum, as networks with global max pooling do, not by the average.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (K,). The class layer's output for them, less its bias, is the mean over the crops
+        of what it is for each.
+
+    References
+    ----------
+    Zhou et al., 2016, sections 2 (F_k) and 4.
+
+    Examples
+    --------
+    >>> activations = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
+    >>> pooled_features(activations), pooled_features(activations, maximum=True)
+    (array([1.5, 5.5], dtype=float32), array([3., 7.], dtype=float32))
+    """
+    places = activations.reshape(*activations.shape[:2], -1)
+    pooled = places.max(axis=2) if maximum else places.mean(axis=2, dtype=np.float64)
+    return np.asarray(pooled.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def py_returnCAMmap(activation: Array, weights_LR: Array) -> NDArray[np.float64]:  # noqa: N802

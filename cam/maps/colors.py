@@ -13,21 +13,6 @@ from numpy.typing import NDArray
 from cam.errors import CamError, nearest_names
 from cam.matlab.functions import gray2ind, ind2rgb, jet, mat2gray
 
-__all__ = [
-    "HEAT_SHARE",
-    "PICTURE_SHARE",
-    "blend",
-    "blend_tables",
-    "caption",
-    "colors",
-    "im2double",
-    "matlab_heat_levels",
-    "matlab_heat_picture",
-    "montage",
-    "py_heat_levels",
-    "py_map2jpg",
-]
-
 PICTURE_SHARE, HEAT_SHARE = 0.2, 0.7
 """The shares of the picture and of its heat map in an overlay, of the original and of the port."""
 

@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cam.errors import CamError, nearest_names
 
-__all__ = ["gray2ind", "im2double", "imresize", "ind2rgb", "jet", "mat2gray"]
-
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
 

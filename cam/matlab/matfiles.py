@@ -22,18 +22,6 @@ from numpy.typing import ArrayLike, NDArray
 from cam.errors import CamError, nearest_names
 from cam.files import atomic_path
 
-__all__ = [
-    "Features",
-    "MatlabNetwork",
-    "load_categories",
-    "load_features",
-    "load_network",
-    "read_mat",
-    "save_features",
-    "save_network",
-    "write_mat",
-]
-
 PathLike: TypeAlias = str | os.PathLike[str]
 MatValue: TypeAlias = NDArray[Any] | str | list[str]
 Chooser: TypeAlias = Callable[[Sequence[str]], list[str]]

@@ -19,9 +19,6 @@ from pathlib import Path, PurePath
 
 from cam.errors import CamError
 from cam.pictures.reading import MAX_FILE_BYTES, Picture, decode_picture
-from cam.zoo.class_names import find_class
-
-__all__ = ["LABEL_COLUMNS", "PATH_COLUMNS", "PICTURE_SUFFIXES", "Entry", "find_pictures"]
 
 PICTURE_SUFFIXES = (
     *(".bmp", ".dib", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
@@ -35,6 +32,9 @@ LABEL_COLUMNS = ("label", "class", "category")
 
 _LIST_SUFFIXES = frozenset((".txt", ".lst", ".list"))
 _COMPRESSED_TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+
+
+LabelIndex = Callable[[str], int | None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Entry:
 
 def find_pictures(
     inputs: Sequence[str | os.PathLike[str]],
-    class_names: Sequence[str] = (),
+    label_index: LabelIndex | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Iterator[Entry]:
     """Yield the pictures of a batch in their fixed order.
@@ -101,8 +101,9 @@ def find_pictures(
         folders; a list file (``.txt``, ``.lst`` or ``.list``) with a path a line, or, as Caffe's,
         with a path, a space and a class number; a table (``.csv``) with a header, a column `path`
         and, if wanted, a column `label`; an uncompressed ``.tar`` file; or a picture.
-    class_names : sequence of str, optional
-        The network's classes, in which labels are found; see `cam.zoo.find_class`.
+    label_index : callable, optional
+        Returns the index of the class that a label means, or raises `CamError`. Without it only
+        labels that are numbers count.
     root : path-like, optional
         The folder that relative paths of lists and tables start from; each list's own folder if
         not given.
@@ -123,26 +124,19 @@ def find_pictures(
     >>> [entry.name for entry in find_pictures(["photographs"])]  # doctest: +SKIP
     ['coast/a.jpg', 'coast/b.jpg', 'z.png']
     """
-    label_index = _label_finder(class_names)
+    find = lru_cache(maxsize=4096)(label_index or _number)
     start = None if root is None else Path(root)
     for source in [os.fspath(item) for item in inputs]:
         empty = True
-        for entry in _entries_of(source, label_index, start):
+        for entry in _entries_of(source, find, start):
             empty = False
             yield entry
         if empty:
             raise CamError(f"{source}: no pictures in it ({_suffixes()})")
 
 
-LabelIndex = Callable[[str], int]
-
-
-def _label_finder(class_names: Sequence[str]) -> LabelIndex:
-    @lru_cache(maxsize=4096)
-    def find(text: str) -> int:
-        return find_class(class_names, text)
-
-    return find
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
 def _entries_of(source: str, label_index: LabelIndex, root: Path | None) -> Iterator[Entry]:
@@ -246,10 +240,10 @@ def _first_column(columns: dict[str, str], wanted: Iterable[str]) -> str | None:
     return next((columns[name] for name in wanted if name in columns), None)
 
 
-def _label(text: str, label_index: LabelIndex, file: Path, line: int) -> int:
+def _label(text: str, label_index: LabelIndex, file: Path, line: int) -> int | None:
     try:
         return label_index(text)
-    except CamError as error:
+    except ValueError as error:
         raise CamError(f"{file}, line {line}: {error}") from error
 
 

@@ -16,16 +16,6 @@ from cam.files import atomic_path
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = [
-    "FRAME",
-    "MAX_FILE_BYTES",
-    "Picture",
-    "PictureSource",
-    "center_crop",
-    "decode_picture",
-    "read_picture",
-    "write_picture",
-]
 
 Picture = NDArray[np.uint8]
 PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]

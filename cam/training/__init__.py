@@ -1,9 +1,18 @@
 """Training with Caffe's own solvers.
 
-`imageset` makes the LMDB, `solver` checks what is to be trained before Caffe sees it, `training`
-runs it, and `caffetools` finds Caffe's programs and what they complain of.
+`imageset` makes the LMDB; `solver` reads what is to be trained and checks it before Caffe sees it,
+with `networks` for what is done to its network; `training` runs it, `snapshots` and `history` are
+what it leaves behind; `caffetools` finds Caffe's programs and what they complain of.
 """
 
-from cam.training.training import Progress, Record, Trained, read_history, train, write_history
+from cam.training.history import HistoryEntry, read_history, write_history
+from cam.training.training import TrainingProgress, TrainingResult, train
 
-__all__ = ["Progress", "Record", "Trained", "read_history", "train", "write_history"]
+__all__ = [
+    "HistoryEntry",
+    "TrainingProgress",
+    "TrainingResult",
+    "read_history",
+    "train",
+    "write_history",
+]

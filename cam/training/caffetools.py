@@ -9,8 +9,6 @@ from pathlib import Path
 
 from cam.errors import CamError
 
-__all__ = ["failure_line", "find_tool"]
-
 _FATAL = re.compile(r"^F\S* .*?\] (?P<reason>.*)$", re.MULTILINE)
 
 

@@ -7,15 +7,15 @@ import random
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cam.errors import CamError
+from cam.errors import CamError, InvalidValueError, MissingFileError
+from cam.files import PathLike, write_text
 from cam.training.caffetools import failure_line, find_tool
-
-__all__ = ["LabelledPicture", "list_folder", "read_list", "write_lmdb"]
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LARGEST_LABEL = 2**31 - 1
@@ -40,7 +40,7 @@ class LabelledPicture:
     label: int
 
 
-def list_folder(folder: str | os.PathLike[str]) -> tuple[list[LabelledPicture], list[str]]:
+def list_folder(folder: PathLike) -> tuple[list[LabelledPicture], list[str]]:
     """List the pictures of a folder that has one folder for each class.
 
     Parameters
@@ -117,8 +117,8 @@ def read_list(path: str | os.PathLike[str]) -> list[LabelledPicture]:
 
 def write_lmdb(
     pictures: Sequence[LabelledPicture],
-    folder: str | os.PathLike[str],
-    output: str | os.PathLike[str],
+    folder: PathLike,
+    output: PathLike,
     *,
     size: int = 256,
     seed: int | None = None,
@@ -165,29 +165,16 @@ def write_lmdb(
     """
     tool = find_tool("convert_imageset")
     root, target = Path(folder), Path(output)
-    if not pictures:
-        raise CamError("no pictures to write")
-    if size < 1:
-        raise CamError(f"pictures of {size} pixels; the size must be positive")
-    if target.exists():
-        raise CamError(f"{target} is there already; remove it or choose another name")
-    for picture in pictures:
-        if not (root / picture.path).is_file():
-            raise CamError(f"{root / picture.path}: no such picture")
+    _check_request(pictures, root, target, size)
     ordered = list(pictures)
     if seed is not None:
         random.Random(seed).shuffle(ordered)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workspace = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise CamError(f"cannot write {target}: {error.strerror}") from error
-    with workspace as name:
-        listed, lmdb = Path(name) / "list.txt", Path(name) / "lmdb"
-        listed.write_text("".join(f"{p.path} {p.label}\n" for p in ordered), encoding="utf-8")
-        options = [f"--resize_height={size}", f"--resize_width={size}"]
-        if encoding:
-            options += ["--encoded", f"--encode_type={encoding}"]
+    options = [f"--resize_height={size}", f"--resize_width={size}"]
+    if encoding:
+        options += ["--encoded", f"--encode_type={encoding}"]
+    with _folder_beside(target) as workspace:
+        listed, lmdb = workspace / "list.txt", workspace / "lmdb"
+        write_text(listed, "".join(f"{p.path} {p.label}\n" for p in ordered))
         command = [str(tool), *options, f"{root}/", str(listed), str(lmdb)]
         done = _convert(command, skip_unreadable, report)
         if done == 0:
@@ -195,6 +182,33 @@ def write_lmdb(
         lmdb.chmod(0o755)
         lmdb.rename(target)
     return done
+
+
+def _check_request(
+    pictures: Sequence[LabelledPicture], root: Path, target: Path, size: int
+) -> None:
+    """Raise `CamError` for what Caffe's tool would leave out or fail at."""
+    if not pictures:
+        raise InvalidValueError("no pictures to write")
+    if size < 1:
+        raise InvalidValueError(f"pictures of {size} pixels; the size must be positive")
+    if target.exists():
+        raise CamError(f"{target} is there already; remove it or choose another name")
+    for picture in pictures:
+        if not (root / picture.path).is_file():
+            raise MissingFileError(f"{root / picture.path}: no such picture")
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """Give a temporary folder from which a result can be renamed to its final name."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workspace = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise CamError(f"cannot write {target}: {error.strerror}") from error
+    with workspace as name:
+        yield Path(name)
 
 
 def _convert(command: Sequence[str], skip_unreadable: bool, report: Callable[[int], None]) -> int:

@@ -8,15 +8,6 @@ from functools import lru_cache
 from cam.errors import InvalidValueError, nearest_names
 from cam.files import PathLike, models_folder, read_text
 
-__all__ = [
-    "class_names",
-    "default_class_names",
-    "find_class",
-    "plain_name",
-    "read_class_names",
-    "short_name",
-]
-
 MAX_NAMES_BYTES = 16 * 2**20
 
 _FILES = {1000: "categories1000.txt", 205: "categories_places205.txt"}

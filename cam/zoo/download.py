@@ -24,8 +24,6 @@ from filelock import FileLock
 from cam.errors import CamError
 from cam.files import atomic_path, sha256_of
 
-__all__ = ["Progress", "check_recorded", "fetch_file"]
-
 DIGESTS = "sha256.json"
 """The record of digests, a file in the folder of the files that it is of."""
 

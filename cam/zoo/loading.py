@@ -20,8 +20,6 @@ from cam.zoo.download import check_recorded
 from cam.zoo.table import EMBEDDED, get
 from cam.zoo.weights import find_weights
 
-__all__ = ["load_files", "load_network"]
-
 LARGEST_CROP = 256
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
 from cam.errors import InvalidValueError, nearest_names
 
-__all__ = ["EMBEDDED", "MODELS", "ZOO", "ZooModel", "get"]
-
 UPSTREAM = "http://cnnlocalization.csail.mit.edu/demoCAM/models/"
 """Where the original weights are, released for unrestricted use."""
 

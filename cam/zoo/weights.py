@@ -18,16 +18,6 @@ from cam.files import PathLike, models_folder, sha256_of
 from cam.zoo.download import Progress, fetch_file
 from cam.zoo.table import ZooModel
 
-__all__ = [
-    "CheckedWeights",
-    "cache_folder",
-    "check_weights",
-    "fetch",
-    "fetch_folder",
-    "find_weights",
-    "weights_folders",
-]
-
 ENVIRONMENT_VARIABLE = "CAM_MODELS"
 """Names a folder in which weights are looked for first."""
 

@@ -30,10 +30,9 @@ from pictures import CLASSES, load_material, read_boxes, write_pictures
 from cam import zoo
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel, load_files
-from cam.fidelity.engine_agreement import Parity, compare_engines
+from cam.fidelity.engine_agreement import EngineAgreement, open_and_compare
 from cam.files import atomic_path
-from cam.localization import overlap
-from cam.localization.boxes import Box, draw_boxes, paper_box
+from cam.localization import Box, draw_boxes, overlap, paper_box
 from cam.maps.colors import montage
 from cam.pictures.reading import write_picture
 
@@ -153,9 +152,9 @@ def shown(result: Explanation, seen: Seen) -> NDArray[np.uint8]:
     return np.vstack([pair[0], space, pair[1], caption])
 
 
-def parity_of(folder: Path, caffemodel: Path, files: Sequence[Path]) -> Parity:
+def parity_of(folder: Path, caffemodel: Path, files: Sequence[Path]) -> EngineAgreement:
     """Compare the engines on the trained network."""
-    return compare_engines(zoo.load_files(folder / "deploy.prototxt", caffemodel), files)
+    return open_and_compare(zoo.load_files(folder / "deploy.prototxt", caffemodel), files)
 
 
 @click.command(help=__doc__)
@@ -207,7 +206,9 @@ def main(output: Path, pictures: int, held_out: int, max_iter: int | None, threa
         "last_loss": losses[-1],
         **measure(seen),
         "engines_agree": parity.holds,
-        "engines_largest_relative_difference": max(blob.relative for blob in parity.blobs),
+        "engines_largest_relative_difference": max(
+            apart.relative for apart in parity.blobs.values()
+        ),
         "caffemodel": str(caffemodel.relative_to(output)),
     }
     with atomic_path(output / "result.json") as temporary:

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import cam
-from cam.batch import BatchOptions, run_batch
+from cam.batch import BatchOptions, run_batch, run_entries
 from cam.batch.pipeline import ahead
 from cam.cli import main
 from cam.errors import CamError
 from cam.explain.model import CamModel
-from cam.localization.boxes import find_boxes, picture_heatmap
-from cam.localization.ilsvrc_heatmaps import write_ilsvrc_heatmaps
+from cam.localization import find_boxes, picture_heatmap, write_ilsvrc_heatmaps
+from cam.pictures.lists import Entry
 from cam.pictures.reading import read_picture, write_picture
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -55,7 +55,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, coffee: Path) -> Path:
 def store(model: CamModel, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with everything in it."""
     folder = tmp_path_factory.mktemp("stores") / "reference"
-    outputs = ("maps", "scores", "boxes", "heat-maps")
+    outputs = ("maps", "scores", "boxes", "heat-maps", "features")
     run_batch(model, [pictures], folder, BatchOptions(outputs=outputs, piece_size=4))
     return folder
 
@@ -98,6 +98,7 @@ def test_a_batch_gives_what_explain_gives(model: CamModel, pictures: Path, store
         maps = np.reshape(row.maps, alone.maps.shape)
         np.testing.assert_allclose(maps, alone.maps, atol=2e-3 * np.abs(alone.maps).max())
         np.testing.assert_allclose(row.scores, alone.scores, atol=1e-3)
+        np.testing.assert_allclose(row.features, alone.features, atol=1e-5)
         heat = np.stack([decoded(png) for png in row.heat_maps])
         np.testing.assert_allclose(heat, 255 * alone.heat_maps, atol=0.51)
         for found, merged in zip(row.boxes, alone.merged, strict=True):
@@ -119,6 +120,44 @@ def test_ten_crops_and_float32_give_what_explain_gives(
     )
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["arrays"]["maps"] == {"shape": [10, 2, 7, 7], "type": "float32"}
+
+
+def test_features_are_float32_and_nothing_else_changes_with_them(
+    model: CamModel, pictures: Path, tmp_path: Path
+) -> None:
+    run_batch(model, [pictures], tmp_path / "with", BatchOptions(outputs=("features",)))
+    run_batch(model, [pictures], tmp_path / "without", BatchOptions(outputs=()))
+    kept, bare = (pq.read_table(tmp_path / name / "pieces") for name in ("with", "without"))
+    assert str(kept.schema.field("features").type) == "list<element: float>"
+    assert kept.drop(["features"]).equals(bare)
+    records = [
+        json.loads((tmp_path / name / "run.json").read_text()) for name in ("with", "without")
+    ]
+    assert records[0].pop("arrays") == {"features": {"shape": [1280], "type": "float32"}}
+    assert records[1].pop("arrays") == {}
+    assert records[0]["options"].pop("outputs") == ["features"]
+    assert records[1]["options"].pop("outputs") == []
+    assert records[0] == records[1]
+
+
+def test_the_explained_class_may_be_the_label(
+    model: CamModel, coffee: Path, tmp_path: Path
+) -> None:
+    entries = [Entry("labelled.png", str(coffee), label=504), Entry("not.png", str(coffee))]
+    options = BatchOptions(top=1, outputs=("maps",), precision="float32", classes="label")
+    run_entries(model, entries, tmp_path, options)
+    rows = table(tmp_path)
+    alone = model.explain(coffee, classes=[504])
+    assert rows["labelled.png"].top_index == [504]
+    np.testing.assert_allclose(
+        np.reshape(rows["labelled.png"].maps, (1, 1, 7, 7)),
+        alone.maps,
+        atol=1e-5 * np.abs(alone.maps).max(),
+    )
+    assert rows["not.png"].reason == "cannot be explained: it has no label"
+    assert json.loads((tmp_path / "run.json").read_text())["options"]["classes"] == "label"
+    with pytest.raises(CamError, match="the top 1 only"):
+        BatchOptions(classes="label")
 
 
 def test_a_picture_that_cannot_be_read_is_recorded(store: Path) -> None:
@@ -145,7 +184,8 @@ def test_a_resumed_store_is_the_same_byte_for_byte(
                 raise InterruptedHereError
 
     resumed, progress, interrupt = tmp_path / "resumed", Progress(), True
-    options = BatchOptions(outputs=("boxes", "maps", "heat-maps", "scores"), piece_size=4)
+    outputs = ("features", "boxes", "maps", "heat-maps", "scores")
+    options = BatchOptions(outputs=outputs, piece_size=4)
     with pytest.raises(InterruptedHereError):
         run_batch(model, [pictures], resumed, options, progress=progress)
     assert not (resumed / "summary.json").exists()
@@ -184,12 +224,14 @@ def test_labels_give_the_accuracy(
     assert stored == [*labels[:3], None]
 
 
+@pytest.mark.parametrize("output", ["maps", "boxes"])
 def test_the_ilsvrc_layout_has_the_originals_files(
-    model: CamModel, coffee: Path, tmp_path: Path
+    model: CamModel, coffee: Path, tmp_path: Path, output: str
 ) -> None:
-    run_batch(model, [coffee], tmp_path / "s", BatchOptions(style="matlab", layout="ilsvrc"))
+    options = BatchOptions(style="matlab", layout="ilsvrc", outputs=(output,))
+    run_batch(model, [coffee], tmp_path / "s", options)
     alone = model.explain(coffee, style="matlab")
-    write_ilsvrc_heatmaps(alone, read_picture(coffee).shape[:2], tmp_path / "alone", "coffee")
+    write_ilsvrc_heatmaps(alone, tmp_path / "alone", "coffee")
     for rank in range(1, 6):
         name = f"top{rank}/coffee.jpg"
         ours, wanted = (

@@ -47,6 +47,21 @@ REFUSED = {
     "no top": layer("ReLU", top=""),
     "in place where it cannot be": layer("TanH", top="a") + layer("AbsVal", bottom="a", top="a"),
     "in place on a blob that is read": layer("ReLU") + layer("ReLU", bottom="data", top="data"),
+    "a split blob read after its twin is changed": layer("Split", top="a b")
+    + layer("ReLU", bottom="a", top="a")
+    + layer("TanH", bottom="b"),
+    "a blob read after its flat form is changed": layer("TanH", top="a")
+    + layer("Flatten", bottom="a", top="b")
+    + layer("ReLU", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
+    "a blob read after its other shape is changed": layer("TanH", top="a")
+    + layer("Reshape", "reshape_param { shape { dim: 0 dim: -1 } }", "a", "b")
+    + layer("Sigmoid", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
+    "a blob read after a concat of it alone is changed": layer("TanH", top="a")
+    + layer("Concat", bottom="a", top="b")
+    + layer("ReLU", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
     "kernel of nothing": convolution("num_output: 2"),
     "convolution of nothing": convolution("kernel_size: 3"),
     "convolution without stride": convolution("num_output: 2 kernel_size: 3 stride: 0"),

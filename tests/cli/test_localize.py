@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import cam
-from cam.localization import overlap
-from cam.localization.boxes import (
+from cam.localization import (
     Box,
     find_boxes,
     levels_of_colors,
     original_boxes,
+    overlap,
     paper_box,
     picture_heatmap,
     read_boxes,

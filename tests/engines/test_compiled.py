@@ -119,3 +119,33 @@ def test_what_was_used_longest_ago_is_removed_over_the_limit(
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
     compiled._write(folder / "new.blob", b"x" * 100)
     assert sorted(path.stem for path in folder.iterdir()) == ["1", "2", "new"]
+
+
+def test_a_compiled_network_under_anothers_name_is_not_taken(folder: Path) -> None:
+    scores(digest="0" * 64)
+    (other,) = folder.iterdir()
+    scores(digest="1" * 64)
+    (mine,) = set(folder.iterdir()) - {other}
+    mine.write_bytes(other.read_bytes())
+    assert compiled._read(mine) is None
+    assert compiled._read(other) is not None
+
+
+@pytest.mark.parametrize("writable", ["folder", "file"])
+def test_what_others_can_write_is_not_used(
+    folder: Path, writable: str, request: pytest.FixtureRequest
+) -> None:
+    scores()
+    (file,) = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+    (folder if writable == "folder" else file).chmod(0o777)
+    request.getfixturevalue("no_graph")
+    with pytest.raises(AssertionError, match="compiled again"):
+        scores()
+
+
+def test_the_key_covers_all_the_code_that_makes_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(compiled, "sha256_of", lambda path: read.append(Path(path).name) or "")
+    compiled._writer_digest.__wrapped__()
+    assert {"onnx_graph.py", "spatial.py", "elementwise.py", "layers.py", "network.py"} <= set(read)

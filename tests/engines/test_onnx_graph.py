@@ -490,3 +490,17 @@ def test_what_cannot_be_run_names_the_layer(layers: str, words: str) -> None:
     with pytest.raises(CamError, match=f"prototxt: layer '{kind}' of type .*{words}"):
         network = parse_network(wrapped(layers))
         to_onnx(network, weights_for(network), ("out", "prob"))
+
+
+def test_a_layer_may_change_the_input_in_place(run_otherwise: RunNetwork) -> None:
+    text = layer("ReLU", bottoms="data", top="data") + layer("TanH")
+    assert_same(wrapped(text), run_otherwise)
+
+
+@pytest.mark.parametrize("kind", ["Flatten", "Split", "Concat"])
+def test_a_blob_in_shared_memory_may_change_where_no_other_is_read_later(
+    kind: str, run_otherwise: RunNetwork
+) -> None:
+    text = layer("TanH", top="mid") + layer(kind, bottoms="mid")
+    text += layer("ReLU", bottoms="out").replace("ReLU out", "in place")
+    assert_same(wrapped(text), run_otherwise)

@@ -20,8 +20,7 @@ from cam.explain.saliency import (
     smoothed,
 )
 from cam.explain.styles import get_style
-from cam.localization import overlap
-from cam.localization.boxes import find_boxes, picture_heatmap
+from cam.localization import find_boxes, overlap, picture_heatmap
 from cam.pictures.reading import read_picture
 
 SMALL = """

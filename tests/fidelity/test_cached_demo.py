@@ -11,10 +11,13 @@ import pytest
 from file_server import FileServer, serve
 
 import cam
+from cam import zoo
+from cam.caffe.network import load_network as read_network
 from cam.cli import main
-from cam.fidelity import Tolerance, compare_files
-from cam.fidelity import cached_demo as matlab_demo
-from cam.fidelity.cached_demo import explain_features, fetch_demo_file, score_residual
+from cam.fidelity import Tolerance, compare_files, demo_files
+from cam.fidelity.cached_demo import crop_of_maps, explain_features, score_residual
+from cam.fidelity.demo_files import fetch_demo_file
+from cam.files import models_folder
 from cam.matlab.functions import imresize
 from cam.matlab.matfiles import load_features, load_network, save_features, save_network, write_mat
 
@@ -59,14 +62,14 @@ def test_img1_comes_out_as_the_originals_functions_give_it(
     folder = tmp_path / "img1"
     assert {"result.jpg", "montage.png", "maps.npz"} <= {path.name for path in folder.iterdir()}
     outcome = compare_files(folder, shared_data / "octave_img1.mat", Tolerance(share=1.0))
-    found = {entry.quantity: entry for entry in outcome.differences}
+    found = outcome.differences
     assert outcome.within
     assert outcome.ranking is not None
     assert [index + 1 for index in outcome.ranking.ours] == [969, 968, 970, 551, 810]
     assert found["maps"].max_abs <= 1e-4
     assert found["maps"].shape == (5, 10, 14, 14)
     assert found["merged"].relative <= 1e-3
-    assert found["heat_maps"].within_one_level == 1.0
+    assert found["heat_maps"].within_levels == 1.0
     # A level of the colour map is four levels of a channel.
     assert found["heat_pictures"].max_abs <= 4
     assert found["probabilities"].relative <= 1e-6
@@ -155,6 +158,12 @@ def test_crops_of_another_size_can_be_named(files: dict[str, Path]) -> None:
     assert explain_features(**files, crop=208).merged.shape == (5, 256, 256)
 
 
+@pytest.mark.parametrize("model", zoo.ZOO, ids=lambda model: model.name)
+def test_the_size_of_a_models_crops_follows_from_the_size_of_its_maps(model: zoo.ZooModel) -> None:
+    network = read_network(models_folder() / model.prototxt)
+    assert crop_of_maps(network.blob_shapes[model.last_conv][2]) == model.crop_size
+
+
 def test_features_and_class_layer_must_fit(files: dict[str, Path]) -> None:
     save_network(files["network"], np.ones((20, 15)), [""] * 20)
     with pytest.raises(cam.CamError, match="do not fit each other: 16 channels"):
@@ -177,7 +186,7 @@ def test_a_class_layer_without_names_numbers_its_classes(files: dict[str, Path])
 def test_without_files_the_command_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr("cam.fidelity.cached_demo.demo_folder", lambda: tmp_path)
+    monkeypatch.setattr("cam.fidelity.demo_files.demo_folder", lambda: tmp_path)
     assert run("matlab-demo") == 2
     assert "get it with cam fetch-demo" in capsys.readouterr().err
     assert run("matlab-demo", "--features", "x.mat") == 2
@@ -188,7 +197,7 @@ def test_without_files_the_command_says_how_to_get_them(
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serve() as running:
-        monkeypatch.setattr(matlab_demo, "SOURCES", (running.url("old/"), running.url("new/")))
+        monkeypatch.setattr(demo_files, "SOURCES", (running.url("old/"), running.url("new/")))
         yield running
 
 
@@ -199,7 +208,7 @@ def test_demo_files_come_from_either_address_and_make_the_demo_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:
-    monkeypatch.setattr("cam.fidelity.cached_demo.demo_folder", lambda: tmp_path / "demo")
+    monkeypatch.setattr("cam.fidelity.demo_files.demo_folder", lambda: tmp_path / "demo")
     names = ("data_net.mat", "data_img1.mat", "img1.jpg", "categories1000.mat")
     for name in names:
         server.files[f"new/{name}"] = (shared_data / name).read_bytes()
@@ -207,10 +216,53 @@ def test_demo_files_come_from_either_address_and_make_the_demo_run(
     assert server.requests[:2] == [("old/data_net.mat", None), ("new/data_net.mat", None)]
     assert run("matlab-demo", "-o", tmp_path) == 0
     assert (tmp_path / "img1" / "result.jpg").is_file()
-    assert run("fetch-demo") == 2
+    assert run("fetch-demo") == 3
     assert "could not fetch data_img2.mat" in capsys.readouterr().err
+    assert run("fetch-demo", "img2.jpg") == 2
+    assert "could not fetch img2.jpg" in capsys.readouterr().err
     assert run("fetch-demo", "data_img3.mat") == 2
     assert "nearest: data_img" in capsys.readouterr().err
+
+
+def test_a_folder_without_some_of_the_files_gives_the_others(
+    shared_data: Path, tmp_path: Path, capsys: Any
+) -> None:
+    source, demo = tmp_path / "source", tmp_path / "demo"
+    source.mkdir()
+    for name in ("data_net.mat", "img1.jpg", "img2.jpg"):
+        shutil.copy(shared_data / name, source)
+    (source / "img1.jpg").write_bytes(b"<html>Moved</html>")
+    assert run("fetch-demo", "--from", source, "-o", demo) == 3
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(demo / "data_net.mat"), str(demo / "img2.jpg")]
+    assert "not fetched: data_img1.mat, data_img2.mat, img1.jpg, categories1000.mat" in printed.err
+    assert f"{source / 'data_img1.mat'}: there is no such file" in printed.err
+    assert f"{source / 'img1.jpg'}: not a picture" in printed.err
+    assert run("fetch-demo", "--from", tmp_path / "nowhere", "-o", tmp_path / "other") == 2
+    assert not list((tmp_path / "other").glob("*.mat"))
+
+
+def test_fetched_files_are_found_by_their_names_alone(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("cam.fidelity.demo_files.demo_folder", lambda: tmp_path / "demo")
+    assert run("compare", "data_img1.mat", "maps.mat", "--net", "data_net.mat") == 2
+    assert "get it with cam fetch-demo" in capsys.readouterr().err
+    names = ("data_net.mat", "data_img1.mat", "img1.jpg")
+    assert run("fetch-demo", *names, "--from", shared_data) == 0
+    # The commands of docs/matlab.md, with the features that are at hand.
+    assert run("matlab-demo", "-o", "out") == 0
+    assert run("matlab-demo", "--features", "data_img1.mat", "--image", "img1.jpg", "-o", "o") == 0
+    shutil.copy(shared_data / "octave_img1.mat", "maps.mat")
+    assert run("compare", "data_img1.mat", "maps.mat", "--net", "data_net.mat") == 0
+    # A file here goes before a fetched one, and other names have no second meaning.
+    Path("img1.jpg").write_bytes(b"not a picture")
+    assert run("matlab-demo", "--features", "data_img1.mat", "--image", "img1.jpg") == 2
+    assert "img1.jpg: not a picture" in capsys.readouterr().err
+    assert run("compare", "other/data_img1.mat", "maps.mat") == 2
+    assert "no such file" in capsys.readouterr().err
 
 
 def test_demo_files_come_from_a_folder(shared_data: Path, tmp_path: Path) -> None:
@@ -218,7 +270,7 @@ def test_demo_files_come_from_a_folder(shared_data: Path, tmp_path: Path) -> Non
     assert path.read_bytes() == (shared_data / "img1.jpg").read_bytes()
 
 
-@pytest.mark.parametrize("name", matlab_demo.DEMO_FILES)
+@pytest.mark.parametrize("name", demo_files.DEMO_FILES)
 def test_a_demo_file_that_is_something_else_is_refused(
     name: str, tmp_path: Path, files: dict[str, Path]
 ) -> None:

@@ -335,7 +335,7 @@ def test_xml_annotations_give_what_the_cache_gives(validation: GroundTruth, tmp_
             "not finite",
         ),
         (ANNOTATION.format(name="a", objects=""), "no object to take a label from"),
-        ("<a>" * 1000 + " " * (1 << 20), "1 MiB"),
+        ("<a>" * 1000 + " " * (1 << 20), "over the limit of 1048576"),
     ],
 )
 def test_bad_annotations_are_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -485,6 +485,29 @@ def test_a_folder_of_heat_maps_gives_the_original_boxes(shared_data: Path, tmp_p
     assert np.isnan(reused.boxes[0, 1, 1]).all()
     truth = one_picture((41, 145, 403, 347), label=1)
     assert evaluate(truth.select(["picture"]), one_row(candidates, 1)).localization == (0.0,) * 5
+
+
+def test_boxes_written_by_the_original_are_those_that_are_found(shared_data: Path) -> None:
+    folder = shared_data / "ilsvrc_heatmaps"
+    names = sorted(path.stem for path in folder.glob("*.mat"))
+    found, reused = (
+        read_heatmap_folder(folder, names, np.arange(1000) + 1, reuse_boxes=reuse)
+        for reuse in (False, True)
+    )
+    assert len(names) == 100
+    np.testing.assert_array_equal(found.labels, reused.labels)
+    np.testing.assert_array_equal(found.boxes, reused.boxes)
+
+
+def test_corners_of_a_negative_size_are_swapped(tmp_path: Path) -> None:
+    """As the original does it, whose evaluation takes the smaller and the larger of each two."""
+    heat_map_folder(tmp_path, b"")
+    for rank in range(1, 6):
+        (tmp_path / f"top{rank}" / "a_default.txt").write_text("9 9 20 20 370 89 -3 -1 ")
+    candidates = read_heatmap_folder(tmp_path, ["a"], np.arange(1000) + 1, reuse_boxes=True)
+    guesses = candidates.guesses("bbox2")
+    assert guesses.boxes[0].tolist() == [[367, 88, 370, 89]] * 5
+    assert evaluate(one_picture((367, 88, 370, 89), label=1), guesses).localization[0] == 0
 
 
 def test_bad_heat_map_folders_are_refused(tmp_path: Path) -> None:

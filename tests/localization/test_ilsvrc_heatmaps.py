@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,12 @@ import cam
 from cam.cli import main
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
-from cam.localization import read_heatmap_folder
-from cam.localization.boxes import original_boxes, read_heatmap
-from cam.localization.ilsvrc_heatmaps import (
+from cam.localization import (
+    BoxRule,
     is_complete,
+    original_boxes,
+    read_heatmap,
+    read_heatmap_folder,
     read_picture_list,
     read_record,
     write_ilsvrc_heatmaps,
@@ -34,7 +37,7 @@ def model() -> CamModel:
 
 @pytest.fixture(scope="module")
 def explanation(model: CamModel, coffee: Path) -> Explanation:
-    return model.explain(coffee, style="matlab")
+    return replace(model.explain(coffee, style="matlab"), picture_size=SIZE)
 
 
 def run(*arguments: object) -> int:
@@ -46,7 +49,7 @@ def run(*arguments: object) -> int:
 def test_the_files_are_those_that_the_original_evaluation_reads(
     explanation: Explanation, tmp_path: Path
 ) -> None:
-    write_ilsvrc_heatmaps(explanation, SIZE, tmp_path, NAME)
+    write_ilsvrc_heatmaps(explanation, tmp_path, NAME)
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert files == {f"{NAME}.mat", *(f"top{rank}/{NAME}.jpg" for rank in range(1, 6))}
     stored = scipy.io.loadmat(tmp_path / f"{NAME}.mat")
@@ -63,7 +66,7 @@ def test_the_files_are_those_that_the_original_evaluation_reads(
 def test_the_heat_maps_are_the_merged_maps_by_their_maximum_at_the_pictures_size(
     explanation: Explanation, tmp_path: Path
 ) -> None:
-    write_ilsvrc_heatmaps(explanation, SIZE, tmp_path, NAME)
+    write_ilsvrc_heatmaps(explanation, tmp_path, NAME)
     for rank in range(5):
         stored = cv2.imread(str(tmp_path / f"top{rank + 1}" / f"{NAME}.jpg"), cv2.IMREAD_UNCHANGED)
         assert stored.shape == SIZE
@@ -76,13 +79,13 @@ def test_the_heat_maps_are_the_merged_maps_by_their_maximum_at_the_pictures_size
 
 
 def test_the_project_reads_its_own_folder(explanation: Explanation, tmp_path: Path) -> None:
-    write_ilsvrc_heatmaps(explanation, SIZE, tmp_path, NAME)
+    write_ilsvrc_heatmaps(explanation, tmp_path, NAME)
     ids = np.arange(1000) + 1
     candidates = read_heatmap_folder(tmp_path, [NAME], ids)
     assert candidates.labels.tolist() == [(explanation.indices + 1).tolist()]
     first = original_boxes(read_heatmap(tmp_path / "top1" / f"{NAME}.jpg"))[0]
     assert candidates.boxes[0, 0, 0].tolist() == list(first.corners)
-    by_the_paper = read_heatmap_folder(tmp_path, [NAME], ids, rule="paper")
+    by_the_paper = read_heatmap_folder(tmp_path, [NAME], ids, rule=BoxRule("paper"))
     assert np.isnan(by_the_paper.boxes[0, :, 1]).all()
     assert not np.isnan(by_the_paper.boxes[0, :, 0]).any()
 
@@ -95,9 +98,9 @@ def test_a_picture_is_complete_only_when_all_is_written(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("cam.localization.ilsvrc_heatmaps.write_mat", fail)
-        write_ilsvrc_heatmaps(explanation, SIZE, tmp_path, NAME)
+        write_ilsvrc_heatmaps(explanation, tmp_path, NAME)
     assert not is_complete(tmp_path, NAME)
-    write_ilsvrc_heatmaps(explanation, SIZE, tmp_path, NAME)
+    write_ilsvrc_heatmaps(explanation, tmp_path, NAME)
     assert is_complete(tmp_path, NAME)
 
 
@@ -106,7 +109,7 @@ def test_other_styles_and_fewer_classes_are_refused(
     model: CamModel, coffee: Path, tmp_path: Path, top: int, style: str
 ) -> None:
     with pytest.raises(cam.CamError, match="top 5 classes in the matlab style"):
-        write_ilsvrc_heatmaps(model.explain(coffee, top, style), SIZE, tmp_path, NAME)
+        write_ilsvrc_heatmaps(model.explain(coffee, top, style), tmp_path, NAME)
     assert not list(tmp_path.iterdir())
 
 

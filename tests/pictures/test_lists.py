@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ import pytest
 from cam.errors import CamError
 from cam.pictures.lists import Entry, find_pictures
 from cam.pictures.reading import read_picture, write_picture
+from cam.zoo import find_class
 
 CLASSES = [
     "n01440764 tench, Tinca tinca",
     "n01443537 goldfish, Carassius auratus",
     "n02391049 zebra",
 ]
+FIND_CLASS = partial(find_class, CLASSES)
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def test_a_list_of_caffe_gives_labels_and_starts_from_the_root(
 ) -> None:
     listed = tmp_path / "val.txt"
     listed.write_text("b.png 2\na/d.jpg 0\n")
-    first, second = find_pictures([listed], CLASSES, root=pictures)
+    first, second = find_pictures([listed], FIND_CLASS, root=pictures)
     assert (first.name, first.path, first.label) == ("b.png", str(pictures / "b.png"), 2)
     assert (second.name, second.label) == ("a/d.jpg", 0)
 
@@ -80,7 +83,7 @@ def test_a_table_gives_labels_by_number_name_and_wordnet_id(tmp_path: Path) -> N
     table.write_text(
         'x,Image,label\n1,"a, b.png",goldfish\n2,c.png,2\n3,d.png,n01440764\n4,e.png,\n'
     )
-    found = [(entry.name, entry.label) for entry in find_pictures([table], CLASSES)]
+    found = [(entry.name, entry.label) for entry in find_pictures([table], FIND_CLASS)]
     assert found == [("a, b.png", 1), ("c.png", 2), ("d.png", 0), ("e.png", None)]
 
 
@@ -98,7 +101,7 @@ def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, said: s
     table = tmp_path / "table.csv"
     table.write_text(text)
     with pytest.raises(CamError, match=said):
-        list(find_pictures([table], CLASSES))
+        list(find_pictures([table], FIND_CLASS))
 
 
 def test_a_tar_file_is_read_in_place(pictures: Path, tmp_path: Path) -> None:
@@ -180,7 +183,7 @@ def test_a_long_list_is_not_kept_in_memory(tmp_path: Path) -> None:
         listed = tmp_path / "list.txt"
         listed.write_text("".join(f"folder/{number:08d}.jpg 1\n" for number in range(count)))
         tracemalloc.start()
-        for _ in find_pictures([listed], CLASSES):
+        for _ in find_pictures([listed], FIND_CLASS):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,15 @@ from cam.caffe.network import build_network, load_network
 from cam.caffe.prototxt import parse_prototxt, read_prototxt, write_prototxt
 from cam.engines import open_engine
 from cam.errors import CamError
-from cam.fidelity.engine_agreement import compare_engines
-from cam.training import Progress, Record, read_history, train, write_history
+from cam.fidelity.engine_agreement import open_and_compare
+from cam.training import HistoryEntry, TrainingProgress, read_history, train, write_history
 from cam.training.caffetools import failure_line, find_tool
 from cam.training.imageset import LabelledPicture, list_folder, read_list, write_lmdb
-from cam.training.solver import (
-    check_initial_weights,
-    deploy_form,
-    freeze,
-    head_layers,
-    read_job,
-)
+from cam.training.networks import check_initial_weights, deploy_form, freeze, head_layers
+from cam.training.snapshots import unfinished_folder
+from cam.training.solver import read_job
+
+Run = Callable[..., tuple[int, str, str]]
 
 EXAMPLE = REPOSITORY / "examples" / "faces"
 
@@ -184,8 +183,8 @@ def test_the_gmp_network_takes_the_maximum_of_each_map(models: Path) -> None:
 @pytest.mark.caffe
 def test_the_engines_agree_on_the_gmp_network(models: Path, coffee: Path, pycaffe: Any) -> None:
     prototxt = models / "deploy_googlenetGMP.prototxt"
-    parity = compare_engines(zoo.load_files(prototxt, None, seed=0), [coffee])
-    assert parity.holds
+    agreement = open_and_compare(zoo.load_files(prototxt, None, seed=0), [coffee])
+    assert agreement.holds
 
 
 @pytest.mark.parametrize("model", zoo.ZOO, ids=lambda model: model.name)
@@ -336,19 +335,48 @@ def test_lists_and_folders_give_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".json", ".csv"])
 def test_a_history_is_read_back(suffix: str, tmp_path: Path) -> None:
     records = [
-        Record(0, None, 0.01, 1.5, {"accuracy": 0.5, "loss": 0.7}),
-        Record(20, 0.625, 0.01, 12.25),
-        Record(40, 0.5, 0.001, 24.5, {"accuracy": 0.75, "loss": 0.4}),
+        HistoryEntry(0, None, 0.01, 1.5, {"accuracy": 0.5, "loss": 0.7}),
+        HistoryEntry(20, 0.625, 0.01, 12.25),
+        HistoryEntry(40, 0.5, 0.001, 24.5, {"accuracy": 0.75, "loss": 0.4}),
     ]
     write_history(tmp_path / f"history{suffix}", records)
     assert read_history(tmp_path / f"history{suffix}") == records
 
 
 def test_what_is_no_history_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "history.json").write_text('{"loss": 1}')
-    for path, message in (("history.json", "not a history"), ("history.txt", ".csv")):
-        with pytest.raises(CamError, match=message):
-            read_history(tmp_path / path)
+    with pytest.raises(CamError, match=r"\.csv"):
+        read_history(tmp_path / "history.txt")
+    for name, text in (
+        ("a.json", '{"loss": 1}'),
+        ("b.json", '[{"iteration": "one", "loss": 1, "rate": 1, "seconds": 1, "test": {}}]'),
+        ("c.json", '[{"iteration": 1, "loss": 1, "rate": 1, "seconds": 1, "test": [1]}]'),
+        ("a.csv", "iteration,loss\n1,2\n"),
+        ("b.csv", "iteration,loss,rate,seconds\n1,2,3\n"),
+        ("c.csv", "iteration,loss,rate,seconds\n1,2,3,4,5\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(CamError, match=f"{name}: not a history"):
+            read_history(tmp_path / name)
+    (tmp_path / "d.json").write_text("[")
+    with pytest.raises(CamError, match="not JSON"):
+        read_history(tmp_path / "d.json")
+
+
+def test_a_history_is_one_line_an_entry_in_either_format(tmp_path: Path) -> None:
+    entries = [
+        HistoryEntry(0, None, 0.01, 1.5, {"accuracy": 0.5}),
+        HistoryEntry(20, 0.625, 0.01, 2),
+    ]
+    write_history(tmp_path / "history.json", entries)
+    write_history(tmp_path / "history.csv", entries)
+    assert (tmp_path / "history.json").read_text() == (
+        '[\n{"iteration": 0, "loss": null, "rate": 0.01, "seconds": 1.5, "test": {"accuracy": 0.5}}'
+        ",\n"
+        '{"iteration": 20, "loss": 0.625, "rate": 0.01, "seconds": 2, "test": {}}\n]\n'
+    )
+    assert (tmp_path / "history.csv").read_bytes() == (
+        b"iteration,loss,rate,seconds,test accuracy\r\n0,,0.01,1.5,0.5\r\n20,0.625,0.01,2,\r\n"
+    )
 
 
 def test_the_reason_is_found_in_caffes_log() -> None:
@@ -450,7 +478,7 @@ def same_weights(one: Path, two: Path) -> bool:
 
 @pytest.mark.caffe
 def test_training_gives_what_caffes_own_tool_gives(tiny: Path) -> None:
-    progress: list[Progress] = []
+    progress: list[TrainingProgress] = []
     trained = train(read_job(tiny / "solver.prototxt"), report=progress.append)
     assert trained.finished and trained.iteration == 20
     assert trained.caffemodel == tiny / "snapshots" / "tiny_iter_20.caffemodel"
@@ -459,7 +487,7 @@ def test_training_gives_what_caffes_own_tool_gives(tiny: Path) -> None:
     assert [record.iteration for record in trained.history] == [0, 5, 10, 15, 20]
     assert [bool(record.test) for record in trained.history] == [True, False, True, False, True]
     assert trained.history[-1].test["accuracy"] == 1
-    assert [p.iteration for p in progress if p.record is None] == list(range(1, 21))
+    assert [p.iteration for p in progress if p.entry is None] == list(range(1, 21))
     history = tiny / "snapshots" / "tiny_history.json"
     assert tuple(read_history(history)) == trained.history
     assert sorted(path.name for path in (tiny / "snapshots").iterdir()) == [
@@ -560,11 +588,50 @@ def test_what_only_caffe_can_find_is_one_line(old: str, new: str, message: str, 
 @pytest.mark.caffe
 def test_a_gpu_that_is_not_there_is_an_error(tiny: Path) -> None:
     job = read_job(write_job(tiny, solver_mode=1, device_id=99))
-    with pytest.raises(CamError, match="--device cpu"):
+    with pytest.raises(CamError, match="--engine caffe:cpu"):
         train(job)
-    with pytest.raises(CamError, match="no device 'tpu'"):
-        train(job, device="tpu")
-    assert train(job, device="cpu", max_iter=1).finished
+    with pytest.raises(CamError, match="caffe:gpu:7 asks for a GPU"):
+        train(job, engine="caffe:gpu:7")
+    assert train(job, engine="caffe:cpu", max_iter=1).finished
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("engine", ["openvino", "caffe:tpu", "caffe:cpu:1", "caffe:gpu:x", "cpu"])
+def test_only_caffe_on_a_device_trains(engine: str, no_data_needed: Path, pycaffe: Any) -> None:
+    job = read_job(write_job(no_data_needed))
+    with pytest.raises(CamError, match=f"no engine '{engine}' for training"):
+        train(job, engine=engine)
+
+
+@pytest.mark.caffe
+def test_the_old_option_for_the_device_works_with_a_warning(run: Run, tiny: Path) -> None:
+    solver = write_job(tiny, solver_mode=1, device_id=99, max_iter=1)
+    code, output, errors = run("train", "--solver", solver, "--device", "cpu")
+    assert code == 0 and output.startswith("1 iterations done")
+    assert "--device cpu is deprecated; say --engine caffe:cpu" in errors
+    code, output, errors = run("train", "--solver", solver, "--engine", "caffe:cpu", "--json")
+    assert code == 0 and json.loads(output)["history"][-1]["iteration"] == 1
+    assert "deprecated" not in errors
+    both = run("train", "--solver", solver, "--engine", "caffe:cpu", "--device", "cpu")
+    assert both[0] == 2 and "give --engine alone" in both[2]
+
+
+def test_the_help_shows_the_one_spelling_of_the_device(run: Run) -> None:
+    _, output, _ = run("train", "--help")
+    assert "--engine" in output and "--device" not in output
+
+
+def test_a_place_for_snapshots_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CamError, match="cannot write"), unfinished_folder(tmp_path / "file" / "a"):
+        pass
+
+
+def test_unfinished_snapshots_are_gone_afterwards(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), unfinished_folder(tmp_path / "new" / "a") as folder:
+        (folder / "a_iter_1.caffemodel").touch()
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == [tmp_path / "new"]
 
 
 @pytest.mark.caffe

@@ -22,8 +22,6 @@ from cam.caffe.layers import (
     weights_along,
 )
 
-__all__ = ["TYPES"]
-
 
 def _write_as(operator: str) -> Callable[[Graph, LayerRun], None]:
     def write(graph: Graph, run: LayerRun) -> None:

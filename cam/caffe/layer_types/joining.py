@@ -21,8 +21,6 @@ from cam.caffe.layers import (
     unchanged,
 )
 
-__all__ = ["TYPES", "concat_axis"]
-
 
 def _write_nothing(graph: Graph, run: LayerRun) -> None:
     for top in run.layer.tops:

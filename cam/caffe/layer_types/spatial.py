@@ -20,8 +20,6 @@ from cam.caffe.layers import (
     need_spatial,
 )
 
-__all__ = ["TYPES", "convolution_geometry", "pooling_geometry"]
-
 
 @dataclass(frozen=True)
 class SpatialGeometry:

@@ -1,0 +1,152 @@
+"""Make the class activation maps of many pictures into a store."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cam.batch import BatchOptions, run_batch, run_pieces
+from cam.batch.rows import HEAT_FORMATS, LAYOUTS, OUTPUTS, PRECISIONS
+from cam.batch.store import Summary, failures
+from cam.cli import exit_codes
+from cam.cli.commands.store import summary_lines
+from cam.cli.declaring import Count, argument, as_command, option, output_option
+from cam.cli.options import (
+    JsonOption,
+    NetworkOptions,
+    StyleOptions,
+    TopOption,
+    show_note,
+    values_for,
+)
+from cam.cli.progress import Rate, progress_bar
+from cam.errors import CamError
+from cam.localization import Rule
+from cam.pictures.lists import find_pictures
+
+NOTHING = "nothing"
+FAILURES_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class BatchRequest(NetworkOptions, TopOption, StyleOptions, JsonOption):
+    """Which pictures, what to make of them, and how to go about it."""
+
+    inputs: tuple[str, ...] = argument("INPUT...")
+    store: Path = output_option(
+        "Folder for the results, a store; an interrupted batch goes on if it is named again.",
+        required=True,
+        metavar="STORE",
+    )
+    outputs: tuple[str, ...] = option(
+        "What to keep of each picture beside its top classes; may be given several times.",
+        "--save",
+        type=click.Choice([*OUTPUTS, NOTHING]),
+        default=("maps",),
+    )
+    precision: str = option(
+        "Of raw maps and scores.", type=click.Choice(PRECISIONS), default=PRECISIONS[0]
+    )
+    heat_format: str = option(
+        "Of the grey heat maps of 256x256 pixels.",
+        type=click.Choice(HEAT_FORMATS),
+        default=HEAT_FORMATS[0],
+    )
+    box_rule: Rule = option(
+        "Of --save boxes. original: the released box generator, several boxes; paper: one box "
+        "around the largest part above a fraction of the maximum.",
+        "--rule",
+        default="original",
+    )
+    layout: str = option(
+        "ilsvrc: also the folder of the original's ILSVRC heat maps, in STORE/ilsvrc.",
+        type=click.Choice(LAYOUTS),
+        default=LAYOUTS[0],
+    )
+    root: Path | None = option(
+        "Where relative paths of lists and tables start; each list's own folder if not given."
+    )
+    batch_size: Count | None = option(
+        "Pictures in one call of the network. Default: what suits the engine."
+    )
+    piece_size: Count = option("Pictures that are committed together.", default=64)
+    workers: Count | None = option(
+        "Threads that read pictures and make maps. Default: one for each processor."
+    )
+    scheduler: str | None = option(
+        "Run on a Dask cluster: its scheduler's address, tcp://HOST:8786."
+    )
+
+    @property
+    def options(self) -> BatchOptions:
+        """What the results depend on."""
+        if NOTHING in self.outputs and len(self.outputs) > 1:
+            raise CamError("--save nothing stands alone")
+        outputs = () if NOTHING in self.outputs else self.outputs
+        return BatchOptions(**{**values_for(BatchOptions, self), "outputs": outputs})
+
+
+@as_command
+def batch(request: BatchRequest) -> int:
+    """Make the class activation maps of many pictures.
+
+    An INPUT is a folder, a glob pattern, a list file (.txt: a path a line, or Caffe's path and
+    class number), a table (.csv with the columns path and label), a .tar file or a picture.
+    """
+    options = request.options
+    # What is named is looked for before the network is loaded.
+    next(find_pictures(request.inputs, root=request.root))
+    begun = time.perf_counter()
+    summary, pictures = _run(request, options)
+    seconds = time.perf_counter() - begun
+    if request.as_json:
+        run = {"pictures_in_this_run": pictures, "seconds": seconds}
+        click.echo(json.dumps({**asdict(summary), **run}))
+    else:
+        rate = f", {pictures / seconds:.1f} a second" if pictures else ""
+        for line in summary_lines(request.store, summary):
+            click.echo(line)
+        click.echo(f"{pictures} of them in this run, {seconds:.1f} s{rate}")
+    _print_failures(request.store, summary)
+    return exit_codes.SOME_FAILED if summary.failed else exit_codes.SUCCESS
+
+
+def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
+    """Return what the store holds, and how many pictures this run has done."""
+    model = request.open()
+    runner: Any = run_pieces
+    if request.scheduler is not None:
+        from cam.batch.cluster import DaskRunner
+
+        runner = DaskRunner(request.scheduler, request.open, _say_workers)
+    with progress_bar("pictures", rate=Rate) as bar:
+        summary = run_batch(
+            model,
+            request.inputs,
+            request.store,
+            options,
+            root=request.root,
+            workers=request.workers,
+            progress=bar,
+            runner=runner,
+        )
+    show_note(model.network)
+    return summary, bar.advanced
+
+
+def _print_failures(store: Path, summary: Summary) -> None:
+    for name, reason in islice(failures(store), FAILURES_SHOWN):
+        click.echo(f"cam: {name}: {reason}", err=True)
+    if summary.failed > FAILURES_SHOWN:
+        more = summary.failed - FAILURES_SHOWN
+        click.echo(f"cam: and {more} more, all in {store / 'failed.csv'}", err=True)
+
+
+def _say_workers(count: int) -> None:
+    click.echo(f"workers: {count or 'none yet, waiting'}", err=True)

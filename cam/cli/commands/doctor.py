@@ -1,0 +1,33 @@
+"""Say what works on this machine, and what is wrong with what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+from cam.cli import exit_codes
+from cam.cli.declaring import as_command
+from cam.cli.options import JsonOption
+from cam.fidelity.doctor import Finding, examine_engines, examine_models, versions
+
+
+@as_command
+def doctor(request: JsonOption) -> int:
+    """Print versions, engines, devices and models, and what is wrong with each.
+
+    Exit code 0 if at least one engine runs the embedded model, 1 otherwise.
+    """
+    found, parts = versions(), {"engines": examine_engines(), "models": examine_models()}
+    findings = {title: [asdict(one) for one in listed] for title, listed in parts.items()}
+    request.show({"versions": found, **findings}, _lines(found, parts))
+    works = any(one.works for one in parts["engines"])
+    return exit_codes.SUCCESS if works else exit_codes.OUTSIDE_TOLERANCE
+
+
+def _lines(found: Mapping[str, str], parts: Mapping[str, list[Finding]]) -> Iterator[str]:
+    for name, version in found.items():
+        yield f"{name:<22}{version}"
+    for title, listed in parts.items():
+        yield f"\n{title}"
+        for one in listed:
+            yield f"  {one.name:<20}{'works' if one.works else 'no':<7}{one.detail}"

@@ -1,0 +1,35 @@
+"""Write a network as an ONNX file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from cam.cli.declaring import argument, as_command
+from cam.cli.options import NetworkOptions, show_note
+from cam.engines.onnx_graph import to_onnx
+from cam.files import write_bytes
+
+
+@dataclass(frozen=True)
+class ExportRequest(NetworkOptions):
+    """Which network, and where to."""
+
+    output: Path = argument("OUTPUT")
+
+
+@as_command
+def export(request: ExportRequest) -> None:
+    """Write a network as an ONNX file.
+
+    Its outputs are the last conv's activations and the class probabilities; the input takes any
+    number of crops.
+    """
+    loaded = request.load()
+    show_note(loaded)
+    outputs = (loaded.head.last_conv, loaded.head.scores)
+    exported = to_onnx(loaded.network, loaded.weights, outputs)
+    write_bytes(request.output, exported.SerializeToString(deterministic=True))
+    click.echo(f"{request.output}: input {loaded.network.input_name}, outputs {', '.join(outputs)}")

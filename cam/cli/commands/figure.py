@@ -1,0 +1,99 @@
+"""Draw one of the paper's figure types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import click
+
+from cam import zoo
+from cam.cli.declaring import Count, argument, as_command, names_of, option, output_option
+from cam.cli.options import BoxOptions, NetworkOptions, StyleOptions, show_note, values_for
+from cam.errors import CamError
+from cam.explain.model import CamModel, open_model
+from cam.figures.drawing import figure_files, import_matplotlib, save_sheet
+from cam.figures.types import FIGURES, FigureRequest
+from cam.pictures.lists import find_pictures
+
+
+@dataclass(frozen=True)
+class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
+    """Which figure, of what."""
+
+    name: str = argument("NAME", type=click.Choice(list(FIGURES)))
+    images: tuple[str, ...] = argument("PICTURE...")
+    title: str | None = option("A title above the figure.")
+    named_class: str | None = option("The class to show: its name, WordNet id or index.", "--class")
+    per_row: Count | None = option("How many pictures side by side.")
+    also: tuple[str, ...] = option("A further model of the table; may be repeated.", default=())
+    backprop: tuple[str, ...] = option(
+        "A model to backpropagate through (needs the caffe engine); may be repeated.", default=()
+    )
+    truth: Path | None = option(
+        "The ground truth. A folder of NAME.txt (x1 y1 x2 y2 a line) or, with --meta, of XML "
+        "annotations; or the .mat in which the devkit caches them."
+    )
+    meta: Path | None = option("The devkit's meta file, for XML annotations.")
+    labels: tuple[str, ...] = option(
+        "A picture's label; once for each picture.", "--label", default=()
+    )
+    output: Path | None = output_option(
+        "The figure's path, .png, .pdf or .svg; without one of these, a .png and a .pdf are "
+        "written. Default: cam-figures/NAME."
+    )
+
+    def request(self) -> FigureRequest:
+        """Return what the figure is to show, its pictures read.
+
+        Raises
+        ------
+        CamError
+            If an option is given that does nothing for this figure, or a picture cannot be read.
+        """
+        self._refuse_idle_options()
+        rule, style = self.box_rule, self.chosen_style
+        entries = list(find_pictures(self.images))
+        made = {"load": self._load, "style": style, "rule": rule}
+        return FigureRequest(
+            names=[entry.name for entry in entries],
+            pictures=[entry.read() for entry in entries],
+            **{**values_for(FigureRequest, self), **made},
+        )
+
+    def _load(self, name: str | None) -> CamModel:
+        network = self.load() if name is None else zoo.load_network(name)
+        return open_model(network, self.engine, self.threads, backward=bool(self.backprop))
+
+    def _refuse_idle_options(self) -> None:
+        takes = {"thresholds": "rule", "fraction": "rule"}
+        special = {taken for figure_type in FIGURES.values() for taken in figure_type.options}
+        for field in fields(self):
+            taken = takes.get(field.name, field.name)
+            is_given = getattr(self, field.name) not in (None, (), field.default)
+            if is_given and taken in special and taken not in FIGURES[self.name].options:
+                takers = ", ".join(name for name, one in FIGURES.items() if taken in one.options)
+                flag = names_of(field)[0]
+                raise CamError(f"{flag} does nothing for {self.name}: {takers} only")
+
+
+@as_command
+def figure(options: FigureOptions) -> None:
+    """Draw one of the paper's figure types as PNG and PDF, or as SVG."""
+    files = figure_files(options.output or Path("cam-figures") / options.name)
+    # Its absence is said before the network runs.
+    import_matplotlib()
+    request = options.request()
+    sheet = FIGURES[options.name].make(request)
+    show_note(request.model.network)
+    for path in files:
+        save_sheet(sheet, path)
+        click.echo(f"written to {path}")
+
+
+assert figure.help is not None
+figure.help += "\n\n\b\n" + "\n".join(f"{name:<13}{one.help}" for name, one in FIGURES.items())
+figure.help += (
+    "\n\nWithout --class, class-maps shows the top class of the first picture, the others the top "
+    "class of each."
+)

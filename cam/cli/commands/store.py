@@ -1,0 +1,58 @@
+"""Say what a store holds, and whether it is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cam.batch.store import Summary, check_store, read_record, summarize
+from cam.cli.declaring import argument, as_command
+from cam.cli.options import JsonOption
+from cam.errors import CamError
+
+
+@dataclass(frozen=True)
+class StoreRequest(JsonOption):
+    """Which store."""
+
+    folder: Path = argument("STORE")
+
+
+@as_command
+def store(request: StoreRequest) -> None:
+    """Say what a store of `cam batch` holds, and read all of it to see that it is sound."""
+    folder = request.folder
+    problems = check_store(folder)
+    if problems:
+        raise CamError(
+            f"{'; '.join(problems)}: remove these files and run the batch again, which makes them "
+            "anew"
+        )
+    record, summary = read_record(folder), summarize(folder)
+    report = {"record": record, "summary": asdict(summary)}
+    request.show(report, _lines(folder, record, summary))
+
+
+def _lines(folder: Path, record: dict[str, Any], summary: Summary) -> Iterator[str]:
+    model, options = record["model"], record["options"]
+    yield f"{model['model']} ({model['caffemodel']}, SHA-256 {model['caffemodel_sha256']})"
+    yield f"{model['engine']} on {model['device']}, style {options['style']}"
+    yield f"kept: {', '.join(['top classes', *options['outputs']])}"
+    yield from summary_lines(folder, summary)
+    if summary.missing:
+        yield "not finished: run the same batch again, which goes on from there"
+
+
+def summary_lines(folder: Path, summary: Summary) -> Iterator[str]:
+    """Say how many pictures a store has, and their accuracy where labels are given."""
+    counts = f"{summary.explained} of {summary.pictures} pictures done"
+    if summary.failed:
+        counts += f", {summary.failed} could not be read"
+    yield f"{folder}: {counts}"
+    if summary.labelled:
+        accuracies = ", ".join(
+            f"top-{count} accuracy {share:.2%}" for count, share in summary.top_accuracy.items()
+        )
+        yield f"{accuracies} of {summary.labelled} pictures with labels"

@@ -1,0 +1,215 @@
+"""The paper's figure types: the table that `cam figure` offers, and how each is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cam.errors import CamError
+from cam.explain.explanation import Explanation
+from cam.explain.model import CamModel
+from cam.explain.saliency import explain_by_backpropagation
+from cam.explain.styles import Style
+from cam.figures.sheets import (
+    Panel,
+    Sheet,
+    boxes_sheet,
+    class_maps_sheet,
+    comparison_sheet,
+    name_and_score,
+    scenes_sheet,
+    top_classes_sheet,
+)
+from cam.localization import Box, BoxRule, read_boxes, read_ground_truth, read_ilsvrc_ids
+from cam.pictures.reading import Picture
+from cam.zoo import short_name
+
+
+@dataclass(frozen=True, eq=False)
+class FigureRequest:
+    """What a figure is to show.
+
+    Attributes
+    ----------
+    names : sequence of str
+        What the pictures are called.
+    pictures : sequence of numpy.ndarray
+        uint8 (H, W, 3) BGR each.
+    load : callable
+        Loads the model that is asked for, or another one of the table by its name.
+    style : cam.explain.styles.Style
+        How maps are made.
+    rule : cam.localization.BoxRule
+        How boxes are found.
+    title : str or None
+        A title above the figure.
+    named_class : str or None
+        The class to show: its name, WordNet id or index.
+    per_row : int or None
+        How many pictures stand side by side.
+    also, backprop : sequence of str
+        Further models of the table, and models to backpropagate through.
+    truth, meta : pathlib.Path or None
+        The ground truth's boxes, and the devkit's meta file for XML annotations.
+    labels : sequence of str
+        A label for each picture.
+    """
+
+    names: Sequence[str]
+    pictures: Sequence[Picture]
+    load: Callable[[str | None], CamModel]
+    style: Style
+    rule: BoxRule
+    title: str | None = None
+    named_class: str | None = None
+    per_row: int | None = None
+    also: Sequence[str] = ()
+    backprop: Sequence[str] = ()
+    truth: Path | None = None
+    meta: Path | None = None
+    labels: Sequence[str] = ()
+
+    @cached_property
+    def model(self) -> CamModel:
+        """The model that is asked for, loaded when it is first needed."""
+        return self.load(None)
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """The arguments that the functions for several pictures share."""
+        per_row = {} if self.per_row is None else {"per_row": self.per_row}
+        return {"title": self.title or "", **per_row}
+
+    def explain(
+        self, picture: Picture, wanted: str | None = None, model: CamModel | None = None
+    ) -> Explanation:
+        """Explain one class of a picture: `wanted`, or the class asked for, or the top one."""
+        name = wanted or self.named_class
+        classes = None if name is None else [name]
+        return (model or self.model).explain(picture, 1, self.style, classes=classes)
+
+
+def _class_maps(request: FigureRequest) -> Sheet:
+    first = request.explain(request.pictures[0])
+    shown = str(first.indices[0])
+    others = [request.explain(image, shown) for image in request.pictures[1:]]
+    return class_maps_sheet([first, *others], **{**request.layout, "title": request.title})
+
+
+def _top_five(request: FigureRequest) -> Sheet:
+    if len(request.pictures) != 1:
+        raise CamError("top5 shows the top classes of one picture")
+    (image,) = request.pictures
+    explanation = request.model.explain(image, 5, request.style)
+    return top_classes_sheet(explanation, request.title or "")
+
+
+def _comparison(request: FigureRequest) -> Sheet:
+    pictures = request.pictures
+    columns = [(request.model.name, [request.explain(picture) for picture in pictures])]
+    # Another model's classes may have other numbers: they are found by their names.
+    asked = [
+        (picture, explanation.names[0])
+        for picture, explanation in zip(pictures, columns[0][1], strict=True)
+    ]
+    for name in request.also:
+        model = request.load(name)
+        columns.append((name, [request.explain(*one, model) for one in asked]))
+    for name in request.backprop:
+        model = request.model if name == request.model.name else request.load(name)
+        saliency = [
+            explain_by_backpropagation(model, picture, 1, request.style, classes=[wanted])
+            for picture, wanted in asked
+        ]
+        columns.append((f"backprop {name}", saliency))
+    return comparison_sheet(columns, request.title or "")
+
+
+def _boxes(request: FigureRequest) -> Sheet:
+    panels = []
+    for picture, truth in zip(request.pictures, _truth_boxes(request), strict=True):
+        explanation = request.explain(picture)
+        # The largest box is the one that the evaluation takes.
+        boxes = explanation.boxes(0, request.rule)[:1]
+        panels.append(Panel(picture, name_and_score(explanation), boxes, truth))
+    return boxes_sheet(panels, **request.layout)
+
+
+def _truth_boxes(request: FigureRequest) -> list[Sequence[Box]]:
+    source, stems = request.truth, [Path(name).stem for name in request.names]
+    if source is None:
+        if request.meta is not None:
+            raise CamError("--meta is for the XML annotations that --truth names")
+        return [() for _ in stems]
+    if source.is_dir() and request.meta is None:
+        return [read_boxes(source / f"{stem}.txt") for stem in stems]
+    ids = None if request.meta is None else read_ilsvrc_ids(request.meta)
+    truth = read_ground_truth(source, ilsvrc_ids=ids).select(stems)
+    return [
+        [
+            Box.from_inclusive_corners(*(int(value) for value in box))
+            for box in truth.boxes[truth.box_pictures == index]
+        ]
+        for index in range(len(stems))
+    ]
+
+
+def _scenes(request: FigureRequest) -> Sheet:
+    labels, images = request.labels, request.pictures
+    if labels and len(labels) != len(images):
+        raise CamError(
+            f"--label goes once with each picture; labels: {len(labels)}, pictures: {len(images)}"
+        )
+    explanations = [request.explain(image) for image in images]
+    named = labels or [short_name(explanation.names[0]) for explanation in explanations]
+    return scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
+
+
+@dataclass(frozen=True)
+class FigureType:
+    """One type of figure, for the command line.
+
+    Attributes
+    ----------
+    help : str
+        What it shows, in one line.
+    make : callable
+        Makes its sheet for a request; bad requests are refused before the model is loaded.
+    options : tuple of str
+        The options that it takes and not every type does: fields of `FigureRequest`.
+    """
+
+    help: str
+    make: Callable[[FigureRequest], Sheet]
+    options: tuple[str, ...]
+
+
+FIGURES: Mapping[str, FigureType] = {
+    "class-maps": FigureType(
+        "the maps of one class over several pictures (figure 3)",
+        _class_maps,
+        ("named_class", "per_row"),
+    ),
+    "top5": FigureType(
+        "the maps of a picture's top five classes, with their scores (figure 4)", _top_five, ()
+    ),
+    "comparison": FigureType(
+        "networks and backpropagation side by side, a picture a row (figure 5)",
+        _comparison,
+        ("named_class", "also", "backprop"),
+    ),
+    "boxes": FigureType(
+        "ground truth (green) and predicted boxes (red) on pictures (figure 6)",
+        _boxes,
+        ("named_class", "per_row", "truth", "meta", "rule"),
+    ),
+    "scenes": FigureType(
+        "labelled actions or scenes above their maps (figure 8)",
+        _scenes,
+        ("named_class", "per_row", "labels"),
+    ),
+}
+"""The paper's figure types, as `cam figure` calls them."""

@@ -1,0 +1,65 @@
+"""Each entry of a table has its other half: what adding one would forget."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+import reference
+from locations import REPOSITORY
+
+from cam import zoo
+from cam.caffe.layer_types import LAYER_TYPES
+from cam.cli import COMMANDS
+from cam.engines import ENGINES
+from cam.explain.styles import STYLES, get_style
+from cam.figures.types import FIGURES
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_each_layer_type_has_a_numpy_reference(name: str) -> None:
+    assert name in reference.FUNCTIONS
+
+
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_each_layer_type_is_tried_alone(name: str) -> None:
+    cases = (REPOSITORY / "tests" / "engines" / "test_onnx_graph.py").read_text(encoding="utf-8")
+    assert f'"{name}"' in cases
+
+
+@pytest.mark.parametrize("model", zoo.ZOO, ids=lambda model: model.name)
+def test_each_model_stands_in_the_readme_and_in_the_models_page(model: zoo.ZooModel) -> None:
+    page = (REPOSITORY / "models" / "README.md").read_text(encoding="utf-8")
+    assert f"| `{model.name}` |" in README
+    assert f"`{model.prototxt}`" in page
+    assert f"`{model.caffemodel}`" in page
+    assert (REPOSITORY / "models" / model.prototxt).is_file()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_each_engine_says_what_opening_asks_for(name: str) -> None:
+    module = import_module(ENGINES[name])
+    assert callable(module.start)
+    assert callable(module.is_ready)
+    assert isinstance(module.RUNS_BACKWARD, bool)
+    assert f"`{name}`" in (REPOSITORY / "docs" / "method.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_each_style_has_its_own_name_and_a_column_in_the_method_page(name: str) -> None:
+    assert get_style(name).name == name
+    assert f"`{name}`" in (REPOSITORY / "docs" / "method.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_a_line_of_help_and_stands_in_the_readme(name: str) -> None:
+    assert COMMANDS[name].endswith(".")
+    assert f"cam {name}" in README
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_has_a_line_in_the_page_on_reproducing(name: str) -> None:
+    page = (REPOSITORY / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    assert f"cam figure {name}" in page
