@@ -54,7 +54,9 @@ FROM builder AS project
 COPY pyproject.toml README.md LICENSE ./
 COPY cam cam
 COPY models models
-RUN /opt/cam/bin/pip install '.[cluster,figures,matlab]'
+# The links in CAFFE_ROOT, beside which Caffe comes in the images; weights are in /models at run time.
+RUN /opt/cam/bin/pip install '.[cluster,figures,matlab,script]' \
+    && CAM_MODELS=/models /opt/cam/bin/python -P -m cam.zoo.caffe_root /opt/cam/share/caffe
 
 
 FROM project AS project-test
@@ -77,7 +79,8 @@ COPY --from=project /opt/cam /opt/cam
 ENV PATH=/opt/cam/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     CAM_ENGINE=caffe \
-    CAM_MODELS=/models
+    CAM_MODELS=/models \
+    CAFFE_ROOT=/opt/cam/share/caffe
 LABEL org.opencontainers.image.title="cam" \
       org.opencontainers.image.description="Class activation mapping (CVPR 2016) with the original Caffe networks" \
       org.opencontainers.image.licenses="MIT"

@@ -103,6 +103,9 @@ check_image() {
     command -v convert_imageset compute_image_mean
     python -c "import caffe.draw, cam; caffe.io.load_image, caffe.Classifier, caffe.NetSpec"
   '
+  # A script of Caffe's time: as the image's user, without a display.
+  quietly in_image --volume "$repo/tests/data:/data:ro" --entrypoint python "cam:$1" \
+    caffe_root_script.py
   quietly in_image "cam:$1" --help
 }
 

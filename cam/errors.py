@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 
 class CamError(Exception):
@@ -45,3 +47,35 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
     """
     matches = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
     return f"; nearest: {', '.join(matches)}" if matches else ""
+
+
+def import_extra(module: str, advice: str) -> Any:
+    """Import a module of a package that not every installation has.
+
+    Parameters
+    ----------
+    module : str
+        The module's full name.
+    advice : str
+        What needs it and how to get it; ``{error}`` in it stands for why it does not import.
+
+    Returns
+    -------
+    module
+        The module.
+
+    Raises
+    ------
+    CamError
+        With the advice, if it does not import.
+
+    Examples
+    --------
+    >>> import_extra("no_such_module", "plots need it: pip install it")
+    Traceback (most recent call last):
+    cam.errors.CamError: plots need it: pip install it
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise CamError(advice.format(error=error)) from error

@@ -61,9 +61,9 @@ def reading(path: PathLike, what: str = "") -> Iterator[None]:
     name = f"{what} {os.fspath(path)}".strip()
     try:
         yield
+    except CamError:
+        raise
     except FileNotFoundError as error:
-        if isinstance(error, CamError):
-            raise
         raise MissingFileError(f"cannot read {name}: {error.strerror}") from error
     except OSError as error:
         raise CamError(f"cannot read {name}: {error.strerror or error}") from error
@@ -125,7 +125,8 @@ def read_bytes(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> bytes:
         If the file is missing, not a regular file, over the limit or cannot be read.
     """
     with open_regular(path, what, limit) as file:
-        return file.read(limit)
+        # Python allocates what it is asked to read. (Files in /proc say that they are empty.)
+        return file.read(min(limit, max(os.fstat(file.fileno()).st_size, 1 << 16)))
 
 
 def read_text(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> str:
@@ -244,18 +245,17 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        try:
-            yield temporary
-            temporary.chmod(0o666 & ~_UMASK)
-            temporary.replace(target)
-        except OSError as error:
-            if isinstance(error, CamError):
-                raise
-            raise CamError(f"cannot write {target}: {error.strerror or error}") from error
-    except BaseException:
+        yield temporary
+        temporary.chmod(0o666 & ~_UMASK)
+        temporary.replace(target)
+    except CamError:
+        raise
+    except OSError as error:
+        raise CamError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        # Where all went well, there is none of this name any more.
         with suppress(OSError):
             temporary.unlink()
-        raise
 
 
 def _around(target: Path) -> tuple[str, str]:

@@ -20,7 +20,8 @@ usage() {
 Usage: build_caffe.sh [--cpu | --cuda ARCHS] [option...]
 
 Builds BVLC Caffe (commit ${commit:0:7}) with pycaffe and installs it into the environment of a Python
-interpreter: tools into bin, libcaffe into lib, the package caffe into site-packages. A second call
+interpreter: tools into bin, libcaffe into lib, the package caffe into site-packages, and into
+share/caffe a folder laid out like a checkout of Caffe, for what asks for a CAFFE_ROOT. A second call
 with the same inputs returns at once; a build is kept in the cache and shared between prefixes.
 
   --cpu           without CUDA (default)
@@ -294,11 +295,25 @@ build() {
   logged tests env -C "$tree/python/caffe/test" PYTHONPATH="$installed/$module_dir" \
     GLOG_minloglevel=2 OPENBLAS_NUM_THREADS=1 "$python" -W ignore -m unittest discover
 
-  # What runs, without headers, static libraries and CMake files.
+  # What runs, without static libraries and CMake files.
   mkdir -p "$to/lib"
   cp -a "$installed/bin" "$to/"
   cp -a "$installed"/lib/libcaffe.so* "$installed/lib/python$py_version" "$to/lib/"
+  make_root "$to" "$tree" "$installed/include"
   write_metadata "$to/$module_dir" "$tree/LICENSE"
+}
+
+# Scripts and Makefiles look for these places below a CAFFE_ROOT. The links are relative, so that the
+# prefix can be moved. Its models are linked when it is installed.
+make_root() {
+  local prefix=$1 root=$1/share/caffe tree=$2 headers=$3
+  mkdir -p "$root"/{build/tools,include,lib,python}
+  ln -s "../../../$module_dir/caffe" "$root/python/caffe"
+  cp -a "$tree"/python/*.py "$root/python/"
+  cp -a "$headers/caffe" "$root/include/"
+  (cd "$prefix/lib" && printf '../../../lib/%s\0' libcaffe.so*) | xargs -0 ln -s -t "$root/lib"
+  (cd "$prefix/bin" && printf '../../../../bin/%s\0' *) | xargs -0 ln -s -t "$root/build/tools"
+  ln -s ../lib "$root/build/lib"
 }
 
 # Lets pip list, check and uninstall Caffe like any other package.
@@ -313,8 +328,8 @@ write_metadata() {
     sed -n 's/^[a-z]/Requires-Dist: &/p' "$here/requirements-caffe.txt" >>"$info/METADATA"
     echo build_caffe.sh >"$info/INSTALLER"
     : >"$info/RECORD"
-    find caffe "$info" ../../../bin ../../../lib/libcaffe.so* ! -type d -printf '%p,,\n' |
-      LC_ALL=C sort >"$info/RECORD"
+    find caffe "$info" ../../../bin ../../../lib/libcaffe.so* ../../../share ! -type d \
+      -printf '%p,,\n' | LC_ALL=C sort >"$info/RECORD"
   )
 }
 
@@ -324,6 +339,17 @@ install_build() {
   # Without the removal a Caffe that runs meanwhile would see its files change under it.
   cp -a --remove-destination "$1/." "$prefix/"
   echo "$key" >"$stamp"
+}
+
+# The project's networks and its users' weights, for CAFFE_ROOT/models.
+link_models() {
+  local root=$prefix/share/caffe
+  # From elsewhere, as a checkout in the working directory is not what is installed.
+  if (cd / && "$python" -c 'import cam.zoo.caffe_root' 2>/dev/null); then
+    (cd / && "$python" -m cam.zoo.caffe_root "$root")
+  else
+    say "no models in $root: cam is not installed for $python; call this again when it is"
+  fi
 }
 
 main() {
@@ -361,6 +387,7 @@ main() {
   key=$(content_key)
   stamp=$prefix/share/cam-caffe/key
   if [[ -r $stamp && $(<"$stamp") == "$key" && -e $prefix/$module_dir/caffe/_caffe.so ]]; then
+    link_models
     say "up to date in $prefix"
     exit
   fi
@@ -369,6 +396,7 @@ main() {
     mv "$work/result" "$cache/$key"
   fi
   install_build "$cache/$key"
+  link_models
   say "installed into $prefix"
   [[ $prefix == "$environment" ]] || say "import it with PYTHONPATH=$prefix/$module_dir"
 }

@@ -1,16 +1,10 @@
 """Rewrite a public Caffe network so that it ends as `cam` reads networks, with the same scores.
 
-The paper compares with networks that were not made for class activation maps. `cam` reads networks
-that end in global pooling, one inner product and a softmax; two other kinds become so without a
-change of their scores or gradients:
-
-* AlexNet and VGGnet end in inner products on flattened maps. An inner product on maps of h×w is a
-  convolution with a kernel of h×w (Caffe's example *net surgery*), whose output has one pixel, and
-  the average over one pixel changes nothing. The class activation maps of such a network have one
-  pixel and say nothing: it is for ``cam saliency`` and for
-  ``cam ilsvrc-heatmaps --method backpropagation``.
-* NIN ends in one map a class and global pooling. An inner product with the identity matrix behind
-  it makes these maps the class activation maps.
+The paper compares with networks that were not made for class activation maps. AlexNet and VGGnet
+end in inner products on flattened maps. An inner product on maps of h×w is a convolution with a
+kernel of h×w (Caffe's example *net surgery*), whose output has one pixel, and the average over one
+pixel changes nothing. The class activation maps of such a network have one pixel and say nothing:
+it is for ``cam saliency`` and for ``cam ilsvrc-heatmaps --method backpropagation``.
 
     python scripts/add_cam_head.py deploy.prototxt alexnet.caffemodel alexnet-cam
 """
@@ -32,8 +26,6 @@ from cam.errors import CamError
 COMMENT = (
     "Written by scripts/add_cam_head.py: the same scores, by a head for class activation mapping."
 )
-
-CLASS_LAYER = "class_scores"
 
 
 @click.command()
@@ -58,37 +50,20 @@ def with_cam_head(prototxt: Path, caffemodel: Path) -> CaffeModel:
     Raises
     ------
     CamError
-        If the network is of neither kind.
+        If the network does not end in inner products.
     """
     network = load_network(prototxt)
     weights = load_weights(network, caffemodel)
     net = upgraded(read_prototxt(prototxt))
     inner_products = [layer for layer in network.layers if layer.type == "InnerProduct"]
     if not inner_products:
-        weights[CLASS_LAYER] = _append_identity(network, net)
-        return CaffeModel(net, weights)
+        raise CamError(f"{network.source} has no inner product; cam reads it as it is, or not")
     *hidden, last = inner_products
     for layer in hidden:
         message = next(message for message in net.layer if message.name == layer.name)
         weights[layer.name] = _as_convolution(network, layer, message, weights[layer.name])
     _pool_before(net, last)
     return CaffeModel(net, weights)
-
-
-def _append_identity(network: Network, net: Any) -> Blobs:
-    """Put an inner product between global pooling and the softmax; return its weights."""
-    softmax = network.layers[-1]
-    maps = network.blob_shapes[softmax.bottoms[0]] if softmax.bottoms else ()
-    if softmax.type != "Softmax" or len(maps) != 4 or maps[2:] != (1, 1):
-        raise CamError(
-            f"{network.source} has no inner product, and does not end in global pooling and a "
-            "softmax"
-        )
-    layer = _layer_like(net, name=CLASS_LAYER, type="InnerProduct", bottom=softmax.bottoms[0])
-    layer.inner_product_param.num_output = maps[1]
-    layer.inner_product_param.bias_term = False
-    _insert(net, len(net.layer) - 1, layer)
-    return (np.eye(maps[1], dtype=np.float32),)
 
 
 def _as_convolution(network: Network, layer: Layer, message: Any, blobs: Blobs) -> Blobs:

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from cam.files import atomic_path
-from cam.matlab.matfiles import write_mat
+from cam.matlab import write_mat
 
 ROOT = Path(__file__).resolve().parents[1]
 

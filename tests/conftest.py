@@ -10,6 +10,9 @@ from locations import REPOSITORY, SHARED
 
 from cam.cli import main
 
+collect_ignore = ["data"]
+"""Scripts there are run by tests, not imported."""
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

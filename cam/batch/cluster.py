@@ -8,7 +8,7 @@ load the network once and keep it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from cam.batch.pipeline import BatchWork, run_pieces
 from cam.batch.rows import BatchOptions
-from cam.errors import CamError
+from cam.errors import CamError, import_extra
 
 if TYPE_CHECKING:
     from cam.batch.store import Piece, PieceResult
@@ -67,7 +67,11 @@ class DaskRunner:
             If the scheduler does not answer, a worker has another network or other versions, or
             several workers have died of the same piece.
         """
-        distributed = _import_distributed()
+        distributed = import_extra(
+            "distributed",
+            "a cluster needs Dask, which does not import here ({error}); "
+            "pip install dask distributed",
+        )
         try:
             client = distributed.Client(self.scheduler, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -78,35 +82,10 @@ class DaskRunner:
                 say(0)
             client.wait_for_workers(1)
             say(len(client.nthreads()))
-            yield from self._results(client, work, pieces, on_pictures)
-
-    def _results(
-        self,
-        client: Any,
-        work: BatchWork,
-        pieces: Iterable[Piece],
-        on_pictures: Callable[[int], object],
-    ) -> Generator[PieceResult, None, None]:
-        distributed = _import_distributed()
-        task = _Task(uuid4().hex, self.load, work.settings(), work.options, work.map_shape)
-        remaining = iter(pieces)
-        running: dict[Any, Piece] = {}
-        completed = distributed.as_completed(loop=client.loop)
-        while True:
-            # Workers come and go.
-            wanted = _PIECES_PER_THREAD * max(1, sum(client.nthreads().values())) - len(running)
-            for piece in islice(remaining, max(0, wanted)):
-                key = f"cam-batch-{task.run}-{piece.number}"
-                future = client.submit(_do_piece, task, piece, key=key, pure=False)
-                running[future] = piece
-                completed.add(future)
-            if not running:
-                return
-            future = next(completed)
-            piece = running.pop(future)
-            result = _result(future, piece)
-            on_pictures(len(piece.entries))
-            yield result
+            task = _Task(uuid4().hex, self.load, work.settings(), work.options)
+            for piece, result in _results(distributed, client, task, iter(pieces)):
+                on_pictures(len(piece.entries))
+                yield result
 
 
 @dataclass(frozen=True)
@@ -117,32 +96,34 @@ class _Task:
     load: Callable[[], CamModel]
     settings: Mapping[str, Any]
     options: BatchOptions
-    map_shape: tuple[int, ...]
 
 
-def _import_distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise CamError(
-            f"a cluster needs Dask, which does not import here ({error}); "
-            "pip install dask distributed"
-        ) from error
-    return distributed
-
-
-def _result(future: Any, piece: Piece) -> PieceResult:
-    from distributed import KilledWorker
-
-    try:
-        result: PieceResult = future.result()
-    except KilledWorker as error:
-        last = piece.first + len(piece.entries) - 1
-        raise CamError(
-            f"several workers died one after another with pictures {piece.first} to {last} "
-            f"({piece.entries[0].name} …); see their logs, they may have too little memory"
-        ) from error
-    return result
+def _results(
+    distributed: Any, client: Any, task: _Task, pieces: Iterator[Piece]
+) -> Iterator[tuple[Piece, PieceResult]]:
+    running: dict[Any, Piece] = {}
+    completed = distributed.as_completed(loop=client.loop)
+    while True:
+        # Workers come and go.
+        wanted = _PIECES_PER_THREAD * max(1, sum(client.nthreads().values())) - len(running)
+        for piece in islice(pieces, max(0, wanted)):
+            key = f"cam-batch-{task.run}-{piece.number}"
+            future = client.submit(_do_piece, task, piece, key=key, pure=False)
+            running[future] = piece
+            completed.add(future)
+        if not running:
+            return
+        future = next(completed)
+        piece = running.pop(future)
+        try:
+            result = future.result()
+        except distributed.KilledWorker as error:
+            last = piece.first + len(piece.entries) - 1
+            raise CamError(
+                f"several workers died one after another with pictures {piece.first} to {last} "
+                f"({piece.entries[0].name} …); see their logs, they may have too little memory"
+            ) from error
+        yield piece, result
 
 
 _loaded: dict[str, BatchWork] = {}

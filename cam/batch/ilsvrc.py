@@ -14,7 +14,7 @@ from cam.errors import CamError
 from cam.explain.model import CamModel
 from cam.explain.saliency import METHOD, explain_by_backpropagation, smoothed
 from cam.files import PathLike
-from cam.localization import TOP, is_complete, write_ilsvrc_heatmaps, write_record
+from cam.localization import TOP, is_complete, write_record
 from cam.pictures.lists import Entry
 
 STYLE = "matlab"
@@ -87,14 +87,13 @@ def make_ilsvrc_heatmaps(
     def write(picture: ExplainedPicture) -> str:
         if picture.explanation is None:
             return f"{picture.entry.name}: {picture.reason}"
-        write_ilsvrc_heatmaps(picture.explanation, folder, Path(picture.entry.path).stem)
+        picture.explanation.to_ilsvrc(folder, Path(picture.entry.path).stem)
         return ""
 
-    run = (
-        _activation_maps(model, entries, write)
-        if smoothing is None
-        else _saliency(model, entries, smoothing, write)
-    )
+    if smoothing is None:
+        run = _activation_maps(model, entries, write)
+    else:
+        run = ([write(picture)] for picture in _saliency(model, entries, smoothing))
     failures: list[str] = []
     for outcomes in run:
         failures += [failure for failure in outcomes if failure]
@@ -114,16 +113,13 @@ def _activation_maps(
 
 
 def _saliency(
-    model: CamModel,
-    entries: tuple[Entry, ...],
-    smoothing: float,
-    write: Callable[[ExplainedPicture], str],
-) -> Iterator[list[str]]:
+    model: CamModel, entries: tuple[Entry, ...], smoothing: float
+) -> Iterator[ExplainedPicture]:
     for index, entry in enumerate(entries):
         try:
             explanation = explain_by_backpropagation(model, entry.read(), TOP, STYLE)
         except CamError as error:
             reason = str(error).removeprefix(f"{entry.name}: ")
-            yield [write(ExplainedPicture(index, entry, reason=reason))]
+            yield ExplainedPicture(index, entry, reason=reason)
         else:
-            yield [write(ExplainedPicture(index, entry, smoothed(explanation, smoothing)))]
+            yield ExplainedPicture(index, entry, smoothed(explanation, smoothing))

@@ -12,12 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
-from itertools import groupby
-from pathlib import PurePosixPath
+from itertools import count, groupby, islice
 from typing import Any, Protocol, TypeVar
 
 import cv2
@@ -38,7 +37,7 @@ from cam.engines import Engine, NetworkOutput
 from cam.errors import CamError
 from cam.explain.model import CamModel
 from cam.explain.styles import NetworkInput, Style, get_style
-from cam.pictures.lists import Entry, find_pictures
+from cam.pictures.lists import Entry, find_pictures, with_unique_stems
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -207,7 +206,7 @@ def run_entries(
     work = BatchWork.plan(model, options or BatchOptions(), workers)
     told = progress or _Silent()
     if work.options.layout == "ilsvrc":
-        entries = _with_unique_stems(entries)
+        entries = with_unique_stems(entries)
     with ExitStack() as stack:
         store = stack.enter_context(
             open_store(folder, work.settings(), entries, model.class_names, work.options.piece_size)
@@ -243,18 +242,14 @@ def run_pieces(
         One for each piece.
     """
     size = work.options.piece_size
-    pool = ThreadPoolExecutor(work.workers, "cam-batch")
-    try:
-        with _ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
-            batches = explained_pictures(work, pieces, pool, partial(make_row, work.options))
-            rows = _told(batches, on_pictures)
-            groups = (list(group) for _, group in groupby(rows, lambda row: row.index // size))
-            store = partial(piece_result, work.options, work.map_shape)
-            stored = ahead(lambda group: pool.submit(store, group).result, groups, 1)
-            with closing(stored):
-                yield from stored
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with _threads(work) as pool:
+        batches = explained_pictures(work, pieces, pool, partial(make_row, work.options))
+        rows = _told(batches, on_pictures)
+        groups = (list(group) for _, group in groupby(rows, lambda row: row.index // size))
+        store = partial(piece_result, work.options, work.map_shape)
+        stored = ahead(lambda group: pool.submit(store, group).result, groups, 1)
+        with closing(stored):
+            yield from stored
 
 
 def _told(
@@ -347,19 +342,6 @@ class _OneThreadEach:
 _ONE_THREAD_EACH = {limit_blas: _OneThreadEach(limit_blas) for limit_blas in (False, True)}
 
 
-def _with_unique_stems(entries: Iterable[Entry]) -> Iterator[Entry]:
-    seen: dict[str, str] = {}
-    for entry in entries:
-        stem = PurePosixPath(entry.name).stem
-        if stem in seen:
-            raise CamError(
-                f"{seen[stem]} and {entry.name} would have the same file in the ILSVRC layout, "
-                "which has no folders; rename one"
-            )
-        seen[stem] = entry.name
-        yield entry
-
-
 @dataclass(frozen=True)
 class _Read:
     """A picture that was read, or why it could not be."""
@@ -368,6 +350,66 @@ class _Read:
     entry: Entry
     reason: str = ""
     prepared: NetworkInput | None = None
+
+
+def each_picture(
+    model: CamModel,
+    entries: Iterable[Entry],
+    make: Callable[[ExplainedPicture], _Result],
+    options: BatchOptions | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Generator[_Result, None, None]:
+    """Explain pictures and make something of each; nothing is stored.
+
+    Parameters
+    ----------
+    model : cam.explain.model.CamModel
+        The model.
+    entries : iterable of cam.pictures.lists.Entry
+        The pictures; they are taken as they are needed.
+    make : callable
+        Called with each picture, in any order and from any thread.
+    options : BatchOptions, optional
+        Which classes are explained, and in which style.
+    workers, progress
+        As for `run_batch`; how many pictures there are is not known, and said to be 0.
+
+    Yields
+    ------
+    object
+        What `make` returned, in the order of the pictures.
+    """
+    work = BatchWork.plan(model, options or BatchOptions(), workers)
+    told = progress or _Silent()
+    told.begin(0, 0)
+    with _threads(work) as pool:
+        pieces = _pieces(entries, work.options.piece_size)
+        with closing(explained_pictures(work, pieces, pool, make)) as batches:
+            for made in batches:
+                told.advance(len(made))
+                yield from made
+
+
+def _pieces(entries: Iterable[Entry], size: int) -> Iterator[Piece]:
+    remaining = iter(entries)
+    for number in count():
+        chunk = tuple(islice(remaining, size))
+        if not chunk:
+            return
+        yield Piece(number, number * size, chunk)
+
+
+@contextmanager
+def _threads(work: BatchWork) -> Iterator[Executor]:
+    """Give the threads that read pictures and make maps; other libraries start none of theirs."""
+    pool = ThreadPoolExecutor(work.workers, "cam-batch")
+    try:
+        with _ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
+            yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def explained_pictures(
@@ -467,6 +509,6 @@ def _labelled_class(work: BatchWork, entry: Entry) -> list[int] | None:
     """Return the class to explain, or None for the top ones."""
     if work.options.classes == CLASSES[0]:
         return None
-    if entry.label is None:
+    if not isinstance(entry.label, int):
         raise CamError("it has no label")
     return [entry.label]

@@ -17,8 +17,7 @@ from cam.batch.store import PieceResult, import_parquet
 from cam.caffe.loaded import LoadedNetwork
 from cam.errors import CamError, nearest_names
 from cam.explain.explanation import Explanation
-from cam.explain.styles import get_style
-from cam.localization import RULES, TOP, BoxRule, Rule, write_ilsvrc_heatmaps
+from cam.localization import RULES, TOP, BoxRule, Rule
 from cam.pictures.lists import Entry
 
 PRECISIONS = ("float16", "float32")
@@ -93,8 +92,8 @@ class BatchOptions:
                 )
         if self.piece_size < 1 or (self.batch_size is not None and self.batch_size < 1):
             raise CamError("a batch and a piece have 1 picture or more")
-        if self.layout == "ilsvrc" and (get_style(self.style).crops == 1 or self.top < TOP):
-            raise CamError(f"the ILSVRC layout has the top {TOP} classes in the matlab style")
+        if self.layout == "ilsvrc" and self.top < TOP:
+            raise CamError(f"the ILSVRC layout has the top {TOP} classes")
         if self.classes == "label" and self.top != 1:
             raise CamError("a label is one class: it goes with the top 1 only")
         # The order in which they are asked for must not make another store.
@@ -228,13 +227,13 @@ def make_row(options: BatchOptions, picture: ExplainedPicture) -> Row:
     """Return what is stored of a picture."""
     entry, explanation = picture.entry, picture.explanation
     named = {"index": picture.index, "name": entry.name, "label": entry.label}
-    if explanation is None:
-        return Row(picture.index, {**named, "status": "failed", "reason": picture.reason})
-    try:
-        return _explained_row(options, named, entry, explanation)
-    except CamError as error:
-        reason = f"cannot be explained: {error}"
-        return Row(picture.index, {**named, "status": "failed", "reason": reason})
+    reason = picture.reason
+    if explanation is not None:
+        try:
+            return _explained_row(options, named, entry, explanation)
+        except CamError as error:
+            reason = f"cannot be explained: {error}"
+    return Row(picture.index, {**named, "status": "failed", "reason": reason})
 
 
 def _explained_row(
@@ -259,7 +258,7 @@ def _explained_row(
 def _ilsvrc_files(explanation: Explanation, name: str) -> dict[str, bytes]:
     # As bytes, since a worker of a cluster may not reach the store.
     with TemporaryDirectory() as folder:
-        write_ilsvrc_heatmaps(explanation, folder, PurePosixPath(name).stem)
+        explanation.to_ilsvrc(folder, PurePosixPath(name).stem)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         return {
             f"{_ILSVRC_FOLDER}/{path.relative_to(folder).as_posix()}": path.read_bytes()

@@ -22,8 +22,8 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from cam.errors import CamError
-from cam.files import TEMPORARY_PREFIX, atomic_path
+from cam.errors import CamError, import_extra
+from cam.files import TEMPORARY_PREFIX, PathLike, atomic_path, read_json, read_text
 from cam.pictures.lists import Entry
 
 FORMAT_VERSION = 1
@@ -113,16 +113,14 @@ def import_parquet() -> Any:
     CamError
         If PyArrow is not installed.
     """
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise CamError(
-            f"batches are stored with PyArrow, which does not import here ({error}); "
-            "pip install pyarrow"
-        ) from error
-    return pyarrow.parquet
+    return import_extra(
+        "pyarrow.parquet",
+        "batches are stored with PyArrow, which does not import here ({error}); "
+        "pip install pyarrow",
+    )
 
 
+@dataclass(frozen=True)
 class Store:
     """An open store, locked against other runs; `open_store` gives one.
 
@@ -136,10 +134,9 @@ class Store:
         How many pictures a piece has; the last one may have less.
     """
 
-    def __init__(self, folder: Path, count: int, piece_size: int) -> None:
-        self.folder = folder
-        self.count = count
-        self.piece_size = piece_size
+    folder: Path
+    count: int
+    piece_size: int
 
     @property
     def pieces(self) -> int:
@@ -153,7 +150,7 @@ class Store:
     def is_done(self, number: int) -> bool:
         """Tell whether a piece is there and whole."""
         parquet = import_parquet()
-        path = _piece_path(self.folder, number)
+        path = self.folder / _piece_name(number)
         # A file that no longer opens, after a power failure for example, is done again.
         try:
             return int(parquet.read_metadata(path).num_rows) == self.size_of(number)
@@ -164,13 +161,16 @@ class Store:
         """Return how many pictures are done."""
         return sum(self.size_of(number) for number in range(self.pieces) if self.is_done(number))
 
-    def missing(self) -> Iterator[Piece]:
-        """Yield the pieces that are not done, in their order; none is kept."""
-        entries = _read_entries(self.folder)
+    def all_pieces(self) -> Iterator[Piece]:
+        """Yield the pieces, done or not, in their order; none is kept."""
+        entries = _entries_of(self.folder / _ENTRIES)
         for number in range(self.pieces):
             chunk = tuple(islice(entries, self.size_of(number)))
-            if not self.is_done(number):
-                yield Piece(number, number * self.piece_size, chunk)
+            yield Piece(number, number * self.piece_size, chunk)
+
+    def missing(self) -> Iterator[Piece]:
+        """Yield the pieces that are not done, in their order; none is kept."""
+        return (piece for piece in self.all_pieces() if not self.is_done(piece.number))
 
     def commit(self, result: PieceResult) -> None:
         """Write a piece.
@@ -181,8 +181,8 @@ class Store:
             If it cannot be written. The store stays valid without it.
         """
         for name, data in result.files.items():
-            _write(self.folder / name, data, self.folder)
-        _write(_piece_path(self.folder, result.number), result.table, self.folder)
+            _write(self.folder, name, data)
+        _write(self.folder, _piece_name(result.number), result.table)
 
     def finish(self) -> Summary:
         """Write the summary and the list of the pictures that could not be read."""
@@ -191,14 +191,14 @@ class Store:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(("name", "reason"))
         writer.writerows(failures(self.folder))
-        _write(self.folder / _FAILED, table.getvalue().encode(), self.folder)
-        _write(self.folder / _SUMMARY, _json(asdict(summary)), self.folder)
+        _write(self.folder, _FAILED, table.getvalue().encode())
+        _write(self.folder, _SUMMARY, _json(asdict(summary)))
         return summary
 
 
 @contextmanager
 def open_store(
-    folder: str | os.PathLike[str],
+    folder: PathLike,
     settings: Mapping[str, Any],
     entries: Iterable[Entry],
     class_names: Sequence[str],
@@ -240,7 +240,8 @@ def open_store(
         _check_usable(target)
         is_fresh = not (target / _RUN).exists()
         try:
-            count = _begin(target, settings, entries, class_names, piece_size)
+            record = {**settings, "piece_size": piece_size}
+            count = _begin(target, record, entries, class_names)
             yield Store(target, count, piece_size)
         except BaseException:
             if is_fresh and _is_without_results(target):
@@ -248,7 +249,23 @@ def open_store(
             raise
 
 
-def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def is_store(path: PathLike) -> bool:
+    """Tell whether a path is a folder with a store in it, finished or not."""
+    return (Path(path) / _RUN).is_file() and (Path(path) / _PIECES).is_dir()
+
+
+def read_class_names(folder: PathLike) -> tuple[str, ...]:
+    """Return the names of the classes that a store's class indices count, from 0.
+
+    Raises
+    ------
+    CamError
+        If they cannot be read.
+    """
+    return tuple(read_text(Path(folder) / _CLASSES, "the class names of").splitlines())
+
+
+def read_record(folder: PathLike) -> dict[str, Any]:
     """Return a store's settings: model, SHA-256 of the weights, engine, versions and options.
 
     Raises
@@ -256,11 +273,10 @@ def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
     CamError
         If the folder is not a store, or one of a format that this version does not know.
     """
-    path = Path(folder) / _RUN
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(Path(folder) / _RUN)
         version = record["format"]["version"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (CamError, LookupError, TypeError) as error:
         raise CamError(f"{folder} is not a store of cam batch: no readable {_RUN}") from error
     if record["format"].get("name") != _FORMAT_NAME:
         raise CamError(f"{folder} is not a store of cam batch: its {_RUN} is something else's")
@@ -271,7 +287,7 @@ def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return record
 
 
-def summarize(folder: str | os.PathLike[str]) -> Summary:
+def summarize(folder: PathLike) -> Summary:
     """Count what a store holds, also one that is not finished.
 
     Parameters
@@ -291,30 +307,28 @@ def summarize(folder: str | os.PathLike[str]) -> Summary:
     """
     pictures = int(read_record(folder)["pictures"]["count"])
     explained = failed = labelled = top1 = top = classes = 0
-    for rows in _piece_rows(Path(folder)):
-        for row in rows:
-            if row["status"] != "ok":
-                failed += 1
-                continue
-            explained += 1
-            classes = len(row["top_index"])
-            if row["label"] is not None:
-                labelled += 1
-                top1 += row["label"] == row["top_index"][0]
-                top += row["label"] in row["top_index"]
+    for row in _rows(folder):
+        if row["status"] != "ok":
+            failed += 1
+            continue
+        explained += 1
+        classes = len(row["top_index"])
+        if row["label"] is not None:
+            labelled += 1
+            top1 += row["label"] == row["top_index"][0]
+            top += row["label"] in row["top_index"]
     accuracy = {"1": top1 / labelled, str(classes): top / labelled} if labelled else {}
     return Summary(pictures, explained, failed, labelled, accuracy)
 
 
-def failures(folder: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+def failures(folder: PathLike) -> Iterator[tuple[str, str]]:
     """Yield name and reason of the pictures that could not be read."""
-    for rows in _piece_rows(Path(folder)):
-        for row in rows:
-            if row["status"] != "ok":
-                yield row["name"], row["reason"]
+    for row in _rows(folder):
+        if row["status"] != "ok":
+            yield row["name"], row["reason"]
 
 
-def check_store(folder: str | os.PathLike[str]) -> list[str]:
+def check_store(folder: PathLike) -> list[str]:
     """Read all of a store and say what is wrong with it.
 
     Parameters
@@ -336,11 +350,9 @@ def check_store(folder: str | os.PathLike[str]) -> list[str]:
     parquet = import_parquet()
     record, root = read_record(folder), Path(folder)
     store = Store(root, record["pictures"]["count"], record["piece_size"])
-    entries = _read_entries(root)
     problems = []
-    for number in range(store.pieces):
-        expected = [entry.name for entry in islice(entries, store.size_of(number))]
-        path = _piece_path(root, number)
+    for piece in store.all_pieces():
+        path = root / _piece_name(piece.number)
         if not path.exists():
             continue
         try:
@@ -348,41 +360,77 @@ def check_store(folder: str | os.PathLike[str]) -> list[str]:
         except (OSError, ValueError) as error:
             problems.append(f"{path}: damaged: {str(error).splitlines()[0]}")
             continue
-        first = number * store.piece_size
-        if table["name"].to_pylist() != expected or table["index"].to_pylist() != list(
-            range(first, first + len(expected))
-        ):
-            problems.append(f"{path}: not the pictures {first} to {first + len(expected) - 1}")
+        expected = list(enumerate((entry.name for entry in piece.entries), piece.first))
+        found = [tuple(row.values()) for row in table.select(["index", "name"]).to_pylist()]
+        if found != expected:
+            problems.append(f"{path}: not the pictures {expected[0][0]} to {expected[-1][0]}")
     return problems
 
 
-def _piece_path(folder: Path, number: int) -> Path:
-    return folder / _PIECES / f"{number:06d}.parquet"
+def _piece_name(number: int) -> str:
+    return f"{_PIECES}/{number:06d}.parquet"
 
 
-def _piece_rows(folder: Path) -> Iterator[list[dict[str, Any]]]:
+def read_pieces(folder: PathLike, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield some columns of the pieces that are done, in their order.
+
+    Parameters
+    ----------
+    folder : path-like
+        The store.
+    columns : sequence of str
+        The columns' names.
+
+    Yields
+    ------
+    pyarrow.Table
+        One for each piece.
+
+    Raises
+    ------
+    CamError
+        If a piece is damaged.
+    """
     parquet = import_parquet()
-    for path in sorted((folder / _PIECES).glob("[0-9]*.parquet")):
+    for path in sorted((Path(folder) / _PIECES).glob("[0-9]*.parquet")):
         try:
-            yield parquet.read_table(path, columns=list(_SUMMARY_COLUMNS)).to_pylist()
+            table = parquet.read_table(path, columns=list(columns))
         except (OSError, ValueError) as error:
             raise CamError(
                 f"{path} is damaged ({str(error).splitlines()[0]}); remove it and run the batch "
                 "again, which makes it anew"
             ) from error
+        yield table
 
 
-def _read_entries(folder: Path) -> Iterator[Entry]:
+def _rows(folder: PathLike) -> Iterator[dict[str, Any]]:
+    for table in read_pieces(folder, _SUMMARY_COLUMNS):
+        yield from table.to_pylist()
+
+
+def read_entries(folder: PathLike) -> Iterator[Entry]:
+    """Yield the pictures of a store's list, in their order.
+
+    Raises
+    ------
+    CamError
+        If the list cannot be read.
+    """
+    return _entries_of(Path(folder) / _ENTRIES)
+
+
+def _entries_of(path: Path) -> Iterator[Entry]:
     try:
-        lines = (folder / _ENTRIES).open(encoding="ascii")
+        lines = path.open(encoding="ascii")
     except OSError as error:
         raise CamError(
-            f"cannot read {folder / _ENTRIES}: {error.strerror}; run the batch again, which makes "
-            "it anew"
+            f"cannot read {path}: {error.strerror}; run the batch again, which makes it anew"
         ) from error
     with lines:
         for line in lines:
-            yield Entry(**json.loads(line))
+            said = json.loads(line)
+            box = tuple(said.pop("box", ())) or None
+            yield Entry(**said, box=box)
 
 
 def _write_entries(path: Path, entries: Iterable[Entry]) -> tuple[int, str]:
@@ -392,7 +440,8 @@ def _write_entries(path: Path, entries: Iterable[Entry]) -> tuple[int, str]:
         for entry in entries:
             present = {key: value for key, value in asdict(entry).items() if value is not None}
             file.write(json.dumps(present) + "\n")
-            digest.update(json.dumps([entry.name, entry.label]).encode() + b"\n")
+            meant = [] if entry.box is None else [entry.box]
+            digest.update(json.dumps([entry.name, entry.label, *meant]).encode() + b"\n")
             count += 1
     return count, digest.hexdigest()
 
@@ -414,11 +463,7 @@ def _usable_folder(folder: Path) -> Iterator[None]:
 
 
 def _begin(
-    folder: Path,
-    settings: Mapping[str, Any],
-    entries: Iterable[Entry],
-    class_names: Sequence[str],
-    piece_size: int,
+    folder: Path, settings: Mapping[str, Any], entries: Iterable[Entry], class_names: Sequence[str]
 ) -> int:
     """Write what a store has before its first piece, or compare it; return the list's length."""
     with _writing(folder):
@@ -429,16 +474,14 @@ def _begin(
             record = {
                 "format": {"name": _FORMAT_NAME, "version": FORMAT_VERSION},
                 **settings,
-                "piece_size": piece_size,
                 "pictures": {"count": count, "sha256": digest},
             }
             if begun:
                 _check_same(folder, record, temporary)
             else:
                 # The record comes first: without it the other names might be someone else's.
-                _write(folder / _RUN, _json(record), folder)
-                classes = "".join(f"{name}\n" for name in class_names)
-                _write(folder / _CLASSES, classes.encode(), folder)
+                _write(folder, _RUN, _json(record))
+                _write(folder, _CLASSES, "".join(f"{name}\n" for name in class_names).encode())
                 (folder / _PIECES).mkdir(exist_ok=True)
     return count
 
@@ -501,10 +544,8 @@ def _check_same(folder: Path, record: Mapping[str, Any], listed: Path) -> None:
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return flat
 
 
@@ -513,28 +554,26 @@ def _shown(value: Any) -> str:
 
 
 def _first_difference(folder: Path, listed: Path) -> str:
-    with (folder / _ENTRIES).open(encoding="ascii") as old, listed.open(encoding="ascii") as new:
-        for number, lines in enumerate(zip_longest(old, new), 1):
-            there, here = (_named(line) for line in lines)
-            if there != here:
-                return f"picture {number} is {there} there and {here} here"
+    entries = zip_longest(read_entries(folder), _entries_of(listed))
+    for number, (old, new) in enumerate(entries, 1):
+        there, here = _named(old), _named(new)
+        if there != here:
+            return f"picture {number} is {there} there and {here} here"
     return "the list of pictures differs"
 
 
-def _named(line: str | None) -> str:
-    if line is None:
+def _named(entry: Entry | None) -> str:
+    if entry is None:
         return "not there"
-    entry = json.loads(line)
-    label = f" with label {entry['label']}" if "label" in entry else ""
-    return f"{entry['name']}{label}"
+    return entry.name if entry.label is None else f"{entry.name} with label {entry.label}"
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, indent=2) + "\n").encode()
 
 
-def _write(path: Path, data: bytes, folder: Path) -> None:
-    with _writing(folder), atomic_path(path) as temporary, temporary.open("wb") as file:
+def _write(folder: Path, name: str, data: bytes) -> None:
+    with _writing(folder), atomic_path(folder / name) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         # A rename that outlives a power failure must not come before the bytes.
@@ -546,22 +585,16 @@ def _writing(folder: Path) -> Iterator[None]:
     """Turn what the disk refuses into one clear line."""
     try:
         yield
-    except CamError as error:
-        cause = error.__cause__
+    except (CamError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, CamError) else error
         if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-            raise _disk_full(folder) from error
-        raise
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise _disk_full(folder) from error
+            raise CamError(
+                f"no space left on the disk of {folder}; what is written is valid: make room and "
+                "run the same command again, which goes on from there"
+            ) from error
+        if isinstance(error, CamError):
+            raise
         raise CamError(f"cannot write {folder}: {error.strerror or error}") from error
-
-
-def _disk_full(folder: Path) -> CamError:
-    return CamError(
-        f"no space left on the disk of {folder}; what is written is valid: make room and run the "
-        "same command again, which goes on from there"
-    )
 
 
 def _remove_temporary_files(folder: Path) -> None:
@@ -583,11 +616,11 @@ def _locked(folder: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise CamError(f"cannot lock {folder}: {error}") from error
     try:
-        holder = {"host": socket.gethostname(), "process": os.getpid()}
         since = datetime.now().astimezone().isoformat(" ", "seconds")
+        holder = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
         # Without it another run is refused as well, only with less to say.
         with suppress(OSError):
-            (folder / _HOLDER).write_text(json.dumps({**holder, "since": since}))
+            (folder / _HOLDER).write_text(json.dumps(holder))
         yield
     finally:
         (folder / _HOLDER).unlink(missing_ok=True)
@@ -596,7 +629,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _holder(folder: Path) -> str:
     try:
-        holder = json.loads((folder / _HOLDER).read_text())
+        holder = read_json(folder / _HOLDER)
         return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, LookupError, TypeError):
+    except (CamError, LookupError, TypeError):
         return "another run"

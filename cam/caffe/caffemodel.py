@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _NET_LAYERS, _NET_LAYER = 2, 100
 _LAYER_BLOBS = {_NET_LAYERS: 6, _NET_LAYER: 7}
 _BLOB_DATA, _BLOB_DOUBLE_DATA = 5, 8
-_LAYER_CLASSES = {_NET_LAYERS: "V1LayerParameter", _NET_LAYER: "LayerParameter"}
+_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 
 class _WireError(Exception):
@@ -146,29 +146,29 @@ class _Field:
 def _parse_caffemodel(data: mmap.mmap) -> CaffeModel:
     net = message_class("NetParameter")()
     blobs: dict[str, Blobs] = {}
-    rest = bytearray()
-    for field in _fields(data, 0, len(data)):
-        if field.number in _LAYER_CLASSES and field.wire_type == _LENGTH_DELIMITED:
-            layers = net.layers if field.number == _NET_LAYERS else net.layer
-            layer = layers.add()
-            arrays = _parse_layer(data, field, layer)
-            if arrays:
-                blobs[layer.name] = arrays
-        else:
-            rest += data[field.start : field.end]
-    net.MergeFromString(bytes(rest))
+    whole = _Field(0, _LENGTH_DELIMITED, 0, 0, len(data))
+    for field in _parse_but(_LAYER_BLOBS, data, whole, net):
+        layer = (net.layers if field.number == _NET_LAYERS else net.layer).add()
+        arrays = _parse_layer(data, field, layer)
+        if arrays:
+            blobs[layer.name] = arrays
     return CaffeModel(net, blobs)
 
 
+def _parse_but(
+    numbers: Container[int], data: mmap.mmap, whole: _Field, message: Any
+) -> list[_Field]:
+    """Parse the message in a field, but for its fields of some numbers, and return these."""
+    if whole.wire_type != _LENGTH_DELIMITED:
+        raise _WireError(f"a message of wire type {whole.wire_type} at byte {whole.start}")
+    fields = list(_fields(data, whole.value, whole.end))
+    rest = [data[one.start : one.end] for one in fields if one.number not in numbers]
+    message.MergeFromString(b"".join(rest))
+    return [one for one in fields if one.number in numbers]
+
+
 def _parse_layer(data: mmap.mmap, layer_field: _Field, layer: Any) -> Blobs:
-    rest = bytearray()
-    blob_fields = []
-    for field in _fields(data, layer_field.value, layer_field.end):
-        if field.number == _LAYER_BLOBS[layer_field.number]:
-            blob_fields.append(field)
-        else:
-            rest += data[field.start : field.end]
-    layer.MergeFromString(bytes(rest))
+    blob_fields = _parse_but([_LAYER_BLOBS[layer_field.number]], data, layer_field, layer)
     return tuple(
         _parse_blob(data, field, layer.blobs.add(), f"layer {layer.name!r}, blob {index}")
         for index, field in enumerate(blob_fields)
@@ -176,14 +176,8 @@ def _parse_layer(data: mmap.mmap, layer_field: _Field, layer: Any) -> Blobs:
 
 
 def _parse_blob(data: mmap.mmap, blob_field: _Field, blob: Any, where: str) -> NDArray[np.float32]:
-    rest = bytearray()
-    parts = []
-    for field in _fields(data, blob_field.value, blob_field.end):
-        if field.number in (_BLOB_DATA, _BLOB_DOUBLE_DATA):
-            parts.append(_numbers(data, field))
-        else:
-            rest += data[field.start : field.end]
-    blob.MergeFromString(bytes(rest))
+    fields = _parse_but((_BLOB_DATA, _BLOB_DOUBLE_DATA), data, blob_field, blob)
+    parts = [_numbers(data, field) for field in fields]
     # Caffe writes all numbers in one packed field; other writers may repeat it.
     values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0, np.float32)])
     shape = _blob_shape(blob)
@@ -220,10 +214,8 @@ def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[_Field]:
         number, wire_type = key >> 3, key & 7
         if wire_type == _VARINT:
             _, end = _read_varint(data, value, stop)
-        elif wire_type == _FIXED64:
-            end = value + 8
-        elif wire_type == _FIXED32:
-            end = value + 4
+        elif wire_type in _FIXED_BYTES:
+            end = value + _FIXED_BYTES[wire_type]
         elif wire_type == _LENGTH_DELIMITED:
             length, value = _read_varint(data, value, stop)
             end = value + length

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
 
+FLOAT = 1
+"""ONNX's number for the type of 32 bits."""
+
 Shapes = tuple[list[Shape], tuple[Shape, ...]]
 """The shapes of what a layer writes, and of its weights."""
 
@@ -70,9 +73,21 @@ class Graph(Protocol):
         """See above."""
 
     def node(
-        self, operator: str, layer: Layer, inputs: Sequence[str], step: str = "", **attributes: Any
+        self,
+        operator: str,
+        layer: Layer,
+        inputs: Sequence[str],
+        step: str = "",
+        *,
+        top: int = 0,
+        **attributes: Any,
     ) -> str:
-        """Add a node and return its output; without a `step` name it is the layer's last one."""
+        """Add a node and return its output; without a `step` name that is one of the tops."""
+
+    def pair(
+        self, operator: str, layer: Layer, inputs: Sequence[str], **attributes: Any
+    ) -> tuple[str, str]:
+        """Add a step with two outputs and return them."""
 
     def constant(self, layer: Layer, name: str, values: Any, dtype: Any = np.float32) -> str:
         """Add a constant and return its name."""
@@ -172,11 +187,35 @@ def spread(blob: NDArray[Any], axis: int, bottom: Shape) -> NDArray[Any]:
     return blob.reshape(blob.shape + (1,) * trailing)
 
 
-def chain(graph: Graph, layer: Layer, tensor: str, steps: Sequence[tuple[str, str, Any]]) -> None:
-    """Apply operators with one constant each; the last one writes the layer's top."""
-    if not steps:
-        graph.node("Identity", layer, [tensor])
-    for index, (operator, name, value) in enumerate(steps):
-        step = f"{name}d" if index < len(steps) - 1 else ""
+def weight_constants(graph: Graph, run: LayerRun) -> list[str]:
+    """Add a layer's weights, and its biases if it has any, as constants of a graph."""
+    named = zip(("weight", "bias"), run.weights, strict=False)
+    return [graph.constant(run.layer, name, values) for name, values in named]
+
+
+def bias_of(param: Any) -> tuple[Shape, ...]:
+    """Return the shape of a layer's biases, if its parameters ask for them."""
+    return ((param.num_output,),) if param.bias_term else ()
+
+
+def steps(
+    graph: Graph, layer: Layer, tensor: str, operations: Sequence[tuple[str, str, Any]]
+) -> str:
+    """Apply operators with one named constant each, and return what comes of it."""
+    for operator, name, value in operations:
         constant = graph.constant(layer, name, value)
-        tensor = graph.node(operator, layer, [tensor, constant], step)
+        tensor = graph.node(operator, layer, [tensor, constant], f"{name}d")
+    return tensor
+
+
+def chain(
+    graph: Graph, run: LayerRun, operations: Sequence[tuple[str, str, Any]], tensor: str = ""
+) -> None:
+    """Apply operators with one named constant each; the last one writes the layer's top."""
+    tensor = tensor or run.inputs[0]
+    if not operations:
+        graph.node("Identity", run.layer, [tensor])
+        return
+    tensor = steps(graph, run.layer, tensor, operations[:-1])
+    operator, name, value = operations[-1]
+    graph.node(operator, run.layer, [tensor, graph.constant(run.layer, name, value)])

@@ -73,7 +73,12 @@ class LoadedNetwork:
 
     @cached_property
     def class_weights(self) -> NDArray[np.float32]:
-        """The weights of the class layer, float32 (C, K)."""
+        """The weights of the class layer, float32 (C, K).
+
+        Where each of the last convolution's maps is a class's, the identity matrix.
+        """
+        if self.head.class_layer not in self.weights:
+            return np.eye(self.feature_count, dtype=np.float32)
         return np.asarray(self.weights[self.head.class_layer][0])
 
     @property

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cam.caffe.caffemodel import Blobs, CaffeModel, read_caffemodel
@@ -24,7 +25,7 @@ MAX_BLOB_NUMBERS = 2**31 - 1
 
 @dataclass(frozen=True)
 class Network:
-    """A deploy network: one input, the layers of its test phase and the shapes of all blobs.
+    """A network: its inputs, the layers of one phase and the shapes of all blobs.
 
     Attributes
     ----------
@@ -32,8 +33,8 @@ class Network:
         As the prototxt says.
     source : str
         The file that it comes from, for messages.
-    input_name : str
-        The blob that takes the picture.
+    inputs : tuple of str
+        The blobs that are given to it; a deploy network has one, which takes the picture.
     layers : tuple of Layer
         In the order in which they run; input layers are not among them.
     blob_shapes : dict of str to tuple of int
@@ -49,14 +50,14 @@ class Network:
 
     name: str
     source: str
-    input_name: str
+    inputs: tuple[str, ...]
     layers: tuple[Layer, ...]
     blob_shapes: Mapping[str, Shape]
     weight_shapes: Mapping[str, tuple[Shape, ...]]
     message: Any = field(repr=False)
     overwritten: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the layers with all their parameters, and of the input's shape."""
         sha256 = hashlib.sha256(repr((self.input_name, self.input_shape[1:])).encode())
@@ -64,6 +65,11 @@ class Network:
             serialized = layer.message.SerializeToString(deterministic=True)
             sha256.update(len(serialized).to_bytes(8, "big") + serialized)
         return sha256.hexdigest()
+
+    @property
+    def input_name(self) -> str:
+        """The blob that takes the picture."""
+        return self.inputs[0]
 
     @property
     def input_shape(self) -> Shape:
@@ -172,9 +178,7 @@ def build_network(net: Any, source: str) -> Network:
         known, a bottom that nothing produces, or shapes that do not fit; the message names the
         layer.
     """
-    if net.layer and net.layers:
-        raise CamError(f"{source}: both layer {{ }} and layers {{ }}; Caffe would read one of them")
-    layers = [_layer(message) for message in upgraded(net).layer if _in_test_phase(message)]
+    layers = selected_layers(net, source)
     inputs = _inputs(net, layers)
     if len(inputs) != 1:
         found = f"{len(inputs)} inputs" if inputs else "no input (it may be a training network)"
@@ -182,11 +186,69 @@ def build_network(net: Any, source: str) -> Network:
     ((input_name, input_shape),) = inputs.items()
     if len(input_shape) != 4 or min(input_shape) < 1:
         raise CamError(f"{source}: input {input_name!r} has shape {input_shape}, not (N, C, H, W)")
-    running = tuple(layer for layer in layers if layer.type != "Input")
-    shapes: dict[str, Shape] = {input_name: input_shape}
+    running = [layer for layer in layers if layer.type != "Input"]
+    return connect_layers(net, source, running, inputs)
+
+
+def selected_layers(net: Any, source: str, phase: str = "TEST") -> list[Layer]:
+    """Return the layers of a network that run in a phase.
+
+    Parameters
+    ----------
+    net : protobuf message
+        A ``NetParameter`` in either style. The level and stages of its ``state`` are heeded.
+    source : str
+        Where it comes from, for messages.
+    phase : {"TEST", "TRAIN"}, optional
+        The phase, whatever the ``state`` says.
+
+    Returns
+    -------
+    list of Layer
+        In their order, input layers among them.
+
+    Raises
+    ------
+    CamError
+        If it has layers in both styles.
+    """
+    if net.layer and net.layers:
+        raise CamError(f"{source}: both layer {{ }} and layers {{ }}; Caffe would read one of them")
+    messages = upgraded(net).layer
+    return [_layer(message) for message in messages if _is_included(message, net.state, phase)]
+
+
+def connect_layers(
+    net: Any, source: str, layers: Iterable[Layer], inputs: Mapping[str, Shape]
+) -> Network:
+    """Connect layers to a network and work out its shapes.
+
+    Parameters
+    ----------
+    net : protobuf message
+        The ``NetParameter`` that they come from.
+    source : str
+        Where it comes from, for messages.
+    layers : iterable of Layer
+        Layers that run, in their order.
+    inputs : mapping of str to tuple of int
+        The shape of each blob that is given to them.
+
+    Returns
+    -------
+    Network
+        The network.
+
+    Raises
+    ------
+    CamError
+        As for `build_network`, but for the number and shape of inputs.
+    """
+    running = tuple(layers)
+    shapes: dict[str, Shape] = dict(inputs)
     weight_shapes: dict[str, tuple[Shape, ...]] = {}
     read: set[str] = set()
-    memory = _SharedMemory(input_name)
+    memory = _SharedMemory(inputs)
     for layer in running:
         try:
             bottoms = [_bottom_shape(shapes, blob) for blob in layer.bottoms]
@@ -204,7 +266,7 @@ def build_network(net: Any, source: str) -> Network:
         if weights:
             weight_shapes[layer.name] = weights
     return Network(
-        net.name, source, input_name, running, shapes, weight_shapes, net, memory.overwritten
+        net.name, source, tuple(inputs), running, shapes, weight_shapes, net, memory.overwritten
     )
 
 
@@ -242,21 +304,44 @@ def fit_weights(network: Network, model: CaffeModel, source: str) -> dict[str, B
         if name not in model.blobs:
             nearest = nearest_names(name, model.blobs)
             raise CamError(f"{source}: no weights for layer {name!r} of {network.source}{nearest}")
-        blobs = model.blobs[name]
-        if len(blobs) != len(shapes):
-            raise CamError(
-                f"{source}: layer {name!r} has {len(blobs)} blobs; "
-                f"{network.source} asks for {len(shapes)}"
-            )
-        for blob, shape in zip(blobs, shapes, strict=True):
-            as_legacy = (1,) * (4 - len(shape)) + shape
-            if blob.shape not in (shape, as_legacy):
-                raise CamError(
-                    f"{source}: layer {name!r} has a blob of shape {blob.shape}; "
-                    f"{network.source} asks for {shape}"
-                )
-        weights[name] = tuple(b.reshape(s) for b, s in zip(blobs, shapes, strict=True))
+        weights[name] = fit_blobs(name, shapes, model.blobs[name], source, network.source)
     return weights
+
+
+def fit_blobs(
+    name: str, shapes: Sequence[Shape], blobs: Blobs, source: str, network_source: str
+) -> Blobs:
+    """Return the blobs of one layer in the shapes that a network asks for.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name.
+    shapes : sequence of tuple of int
+        What the network asks for.
+    blobs : tuple of numpy.ndarray
+        What a caffemodel has.
+    source, network_source : str
+        The files of the two, for messages.
+
+    Raises
+    ------
+    CamError
+        If their number differs, or a shape does by more than leading ones.
+    """
+    if len(blobs) != len(shapes):
+        raise CamError(
+            f"{source}: layer {name!r} has {len(blobs)} blobs; "
+            f"{network_source} asks for {len(shapes)}"
+        )
+    for blob, shape in zip(blobs, shapes, strict=True):
+        as_legacy = (1,) * (4 - len(shape)) + shape
+        if blob.shape not in (shape, as_legacy):
+            raise CamError(
+                f"{source}: layer {name!r} has a blob of shape {blob.shape}; "
+                f"{network_source} asks for {shape}"
+            )
+    return tuple(blob.reshape(shape) for blob, shape in zip(blobs, shapes, strict=True))
 
 
 class _SharedMemory:
@@ -266,8 +351,8 @@ class _SharedMemory:
     place on one of these blobs changes all of them, which no graph of values can express.
     """
 
-    def __init__(self, input_name: str) -> None:
-        self._first = {input_name: input_name}
+    def __init__(self, inputs: Iterable[str]) -> None:
+        self._first = {name: name for name in inputs}
         self.overwritten: dict[str, str] = {}
 
     def check_unchanged(self, bottoms: Iterable[str]) -> None:
@@ -299,19 +384,20 @@ def _layer(message: Any) -> Layer:
     return Layer(message.name, message.type, tuple(message.bottom), tuple(message.top), message)
 
 
-def _in_test_phase(message: Any) -> bool:
+def _is_included(message: Any, state: Any, phase: str) -> bool:
     if message.include:
-        return any(_rule_holds(rule) for rule in message.include)
-    return not any(_rule_holds(rule) for rule in message.exclude)
+        return any(_rule_holds(rule, state, phase) for rule in message.include)
+    return not any(_rule_holds(rule, state, phase) for rule in message.exclude)
 
 
-def _rule_holds(rule: Any) -> bool:
-    test_phase = rule.DESCRIPTOR.fields_by_name["phase"].enum_type.values_by_name["TEST"].number
+def _rule_holds(rule: Any, state: Any, phase: str) -> bool:
+    phases = rule.DESCRIPTOR.fields_by_name["phase"].enum_type.values_by_name
     return (
-        (not rule.HasField("phase") or rule.phase == test_phase)
-        and (not rule.HasField("min_level") or rule.min_level <= 0)
-        and (not rule.HasField("max_level") or rule.max_level >= 0)
-        and not rule.stage
+        (not rule.HasField("phase") or rule.phase == phases[phase].number)
+        and (not rule.HasField("min_level") or rule.min_level <= state.level)
+        and (not rule.HasField("max_level") or rule.max_level >= state.level)
+        and set(rule.stage) <= set(state.stage)
+        and not set(rule.not_stage) & set(state.stage)
     )
 
 
@@ -351,5 +437,5 @@ def _check_tops(
                 raise ShapeError(f"it changes {name!r} in place, which another layer reads")
         elif name in shapes:
             raise ShapeError(f"its top {name!r} is written by an earlier layer")
-        if min(shape) < 1 or math.prod(shape) > MAX_BLOB_NUMBERS:
+        if min(shape, default=1) < 1 or math.prod(shape) > MAX_BLOB_NUMBERS:
             raise ShapeError(f"its top {name!r} would have the shape {shape}")

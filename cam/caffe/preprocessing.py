@@ -49,16 +49,24 @@ class Preprocessing:
         if not all(map(math.isfinite, (*self.mean, self.scale))):
             raise InvalidValueError("the mean and the scale of the input are finite numbers")
 
-    def mean_picture(self) -> NDArray[np.float32]:
+    def mean_picture(self, size: int = 256) -> NDArray[np.float32]:
         """Return the mean that the ten-crop style subtracts.
+
+        Parameters
+        ----------
+        size : int, optional
+            Rows and columns of the frame.
 
         Returns
         -------
         numpy.ndarray
-            float32 (3, 256, 256) or (3, 1, 1), channels in the input's order.
+            float32 (3, size, size), or (3, 1, 1) if there is no mean picture of that size;
+            channels in the input's order.
         """
         if self.mean_file:
-            return _load_mean(self.mean_file)
+            picture = _load_mean(self.mean_file)
+            if picture.shape[1:] in ((size, size), (1, 1)):
+                return picture
         return np.array(self.mean, np.float32)[:, np.newaxis, np.newaxis]
 
 

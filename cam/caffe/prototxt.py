@@ -186,10 +186,9 @@ def layer_type_name(enum_name: str) -> str:
 
 
 def _upgrade_layer(old: Any, new: Any) -> None:
-    for field, value in old.ListFields():
-        if field.name in ("type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "blobs"):
-            continue
-        _copy_field(new, field.name, value)
+    changed = ("type", "param", "blob_share_mode", "blobs_lr", "weight_decay")
+    same = {field.name: value for field, value in old.ListFields() if field.name not in changed}
+    new.MergeFrom(type(new)(**same))
     enum = old.DESCRIPTOR.fields_by_name["type"].enum_type
     new.type = layer_type_name(enum.values_by_number[old.type].name)
     for index in range(max(len(old.param), len(old.blobs_lr), len(old.weight_decay))):
@@ -200,14 +199,3 @@ def _upgrade_layer(old: Any, new: Any) -> None:
             spec.lr_mult = old.blobs_lr[index]
         if index < len(old.weight_decay):
             spec.decay_mult = old.weight_decay[index]
-    for blob in old.blobs:
-        new.blobs.add().CopyFrom(blob)
-
-
-def _copy_field(message: Any, name: str, value: Any) -> None:
-    if hasattr(value, "CopyFrom"):
-        getattr(message, name).CopyFrom(value)
-    elif isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-        setattr(message, name, value)
-    else:
-        getattr(message, name).extend(value)

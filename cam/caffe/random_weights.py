@@ -38,22 +38,18 @@ def seeded_weights(network: Network, seed: int = 0) -> dict[str, Blobs]:
         shapes = network.weight_shapes.get(layer.name)
         if shapes is None:
             continue
+        first, others = shapes[0], shapes[1:]
         if layer.type == "BatchNorm":
-            mean, variance, factor = shapes
-            blobs = (
-                generator.normal(0, 0.1, mean),
-                generator.uniform(0.5, 2, variance),
-                np.ones(factor),
-            )
-            weights[layer.name] = tuple(blob.astype(np.float32) for blob in blobs)
-            continue
-        first = shapes[0]
-        # One number for each output (Scale, PReLU): near one, so that it leaves the size alone.
-        if len(first) < 2:
-            drawn = [generator.uniform(0.5, 1.5, first)]
+            variance, factor = others
+            drawn = [generator.normal(0, 0.1, first), generator.uniform(0.5, 2, variance)]
+            drawn += [np.ones(factor)]
         else:
-            gain = 0.1 if layer.name == class_layer else 2.0
-            drawn = [generator.normal(0, math.sqrt(gain / math.prod(first[1:])), first)]
-        drawn += [generator.normal(0, 0.05, shape) for shape in shapes[1:]]
+            if len(first) < 2:
+                # A number for each output (Scale, PReLU): near one, so that it leaves sizes alone.
+                drawn = [generator.uniform(0.5, 1.5, first)]
+            else:
+                gain = 0.1 if layer.name == class_layer else 2.0
+                drawn = [generator.normal(0, math.sqrt(gain / math.prod(first[1:])), first)]
+            drawn += [generator.normal(0, 0.05, shape) for shape in others]
         weights[layer.name] = tuple(blob.astype(np.float32) for blob in drawn)
     return weights

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 _OPENING = re.compile(r"(message|enum) (\w+) \{(.*)")
 _ENUM_NAME = re.compile(r"^\s*enum (\w+) ", re.MULTILINE)
@@ -54,6 +55,28 @@ def message_class(name: str) -> Any:
     'prob'
     """
     return _message_classes()[name]
+
+
+def schema_names() -> dict[str, Any]:
+    """Return what a generated ``caffe_pb2`` would hold.
+
+    Returns
+    -------
+    dict of str to object
+        The class of each message, each enum that stands outside of messages, and its values.
+
+    Examples
+    --------
+    >>> names = schema_names()
+    >>> names["TEST"], names["PoolingParameter"].AVE, names["Phase"].Name(0)
+    (1, 1, 'TRAIN')
+    """
+    classes = _message_classes()
+    names: dict[str, Any] = dict(classes)
+    for name, enum in classes["NetParameter"].DESCRIPTOR.file.enum_types_by_name.items():
+        names[name] = EnumTypeWrapper(enum)
+        names.update((value.name, value.number) for value in enum.values)
+    return names
 
 
 @lru_cache(maxsize=1)
@@ -108,7 +131,7 @@ def parse_schema(schema: str, file_name: str) -> descriptor_pb2.FileDescriptorPr
             if opening[3].endswith("}"):
                 open_blocks.pop()
         elif field := _FIELD.fullmatch(line):
-            _add_field(block, enums, *field.groups())
+            _add_field(block, enums, field)
         elif _ENUM_VALUE.fullmatch(line):
             _add_enum_values(block, line)
         elif line == "}":
@@ -130,16 +153,8 @@ def _add_enum_values(enum: Any, text: str) -> None:
         enum.value.add(name=name, number=int(number))
 
 
-def _add_field(
-    message: Any,
-    enums: Collection[str],
-    label: str,
-    type_name: str,
-    name: str,
-    number: str,
-    option: str,
-    value: str,
-) -> None:
+def _add_field(message: Any, enums: Collection[str], declaration: re.Match[str]) -> None:
+    label, type_name, name, number, option, value = declaration.groups()
     field = message.field.add(name=name, number=int(number), label=_LABELS[label])
     if type_name in _SCALAR_TYPES:
         field.type = _SCALAR_TYPES[type_name]

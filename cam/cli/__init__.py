@@ -72,8 +72,24 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _terminate)
         code = cli.main(arguments, prog_name="cam", standalone_mode=False)
         sys.stdout.flush()
-    except BaseException as error:
-        _end(error, show_traceback="--debug" in arguments[:1])
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", exit_codes.INTERRUPTED)
+    except _Terminated:
+        _fail("terminated", exit_codes.TERMINATED)
+    except BrokenPipeError:
+        # The reader of a pipe has closed it, as `head` does.
+        sys.stderr.close()
+        os._exit(exit_codes.SUCCESS)
+    except Exception as error:
+        if "--debug" in arguments[:1]:
+            raise
+        if isinstance(error, CamError):
+            _fail(str(error), exit_codes.BAD_INPUT)
+        said = f"an error in the program: {type(error).__name__}: {error}"
+        _fail(f"{said} (cam --debug … shows the traceback)", exit_codes.INTERNAL_ERROR)
     sys.exit(code if isinstance(code, int) else exit_codes.SUCCESS)
 
 
@@ -83,32 +99,6 @@ class _Terminated(BaseException):
 
 def _terminate(*_: Any) -> NoReturn:
     raise _Terminated
-
-
-def _end(error: BaseException, show_traceback: bool) -> NoReturn:
-    """Exit with an error's code, and say it in one line."""
-    if isinstance(error, SystemExit):
-        raise error
-    if isinstance(error, click.ClickException):
-        error.show()
-        sys.exit(error.exit_code)
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        _fail("interrupted", exit_codes.INTERRUPTED)
-    if isinstance(error, _Terminated):
-        _fail("terminated", exit_codes.TERMINATED)
-    if isinstance(error, BrokenPipeError):
-        # The reader of a pipe has closed it, as `head` does.
-        sys.stderr.close()
-        os._exit(exit_codes.SUCCESS)
-    if show_traceback:
-        raise error
-    if isinstance(error, CamError):
-        _fail(str(error), exit_codes.BAD_INPUT)
-    _fail(
-        f"an error in the program: {type(error).__name__}: {error} "
-        "(cam --debug … shows the traceback)",
-        exit_codes.INTERNAL_ERROR,
-    )
 
 
 def _fail(message: str, code: int) -> NoReturn:

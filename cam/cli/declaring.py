@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -45,6 +45,11 @@ def option(help_text: str, *names: str, default: Any = None, **settings: Any) ->
     """
     declared = {"names": names, "help": help_text, **settings}
     return dataclasses.field(default=default, kw_only=True, metadata={_KEY: declared})
+
+
+def choice(help_text: str, words: Sequence[str], **settings: Any) -> Any:
+    """Declare a field as an option that is one of some words; the first is the default."""
+    return option(help_text, type=click.Choice(words), default=words[0], **settings)
 
 
 def output_option(help_text: str, default: str | None = None, **settings: Any) -> Any:

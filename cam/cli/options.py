@@ -6,6 +6,7 @@ Each is a dataclass for a command's own to inherit from; see `cam.cli.declaring`
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -41,7 +42,7 @@ class JsonOption:
 
     def show(self, value: Any, lines: Iterable[str]) -> None:
         """Print the result: as JSON if that was asked for, else the lines of text."""
-        for line in [json.dumps(value, indent=2, default=str)] if self.as_json else lines:
+        for line in [json.dumps(value, indent=2, default=os.fspath)] if self.as_json else lines:
             click.echo(line)
 
 
@@ -76,12 +77,14 @@ class OwnNetworkOptions:
             raise CamError("options for a network of your own need --prototxt and --weights")
         if self.prototxt is None or self.weights is None:
             raise CamError("--prototxt and --weights belong together")
+        told = self.mean is not None or self.scale is not None or self.channels is not None
+        own_way = preprocessing_with(_mean(self.mean), self.scale, self.channels)
         return zoo.load_files(
             self.prototxt,
             self.weights,
             last_conv=self.last_conv,
             class_layer=self.class_layer,
-            preprocessing=preprocessing_with(_mean(self.mean), self.scale, self.channels),
+            preprocessing=own_way if told else None,
             names=None if self.categories is None else zoo.read_class_names(self.categories),
         )
 
@@ -191,17 +194,12 @@ class BoxOptions:
             raise CamError("--thresholds is for --rule original; the paper's rule has --fraction")
         if self.rule == "original" and self.fraction is not None:
             raise CamError("--fraction is for --rule paper; the original's rule has --thresholds")
-        levels: tuple[int, ...] = ORIGINAL_THRESHOLDS
+        levels = ORIGINAL_THRESHOLDS
         if self.thresholds is not None:
-            try:
-                levels = tuple(map(int, self.thresholds.split(",")))
-            except ValueError as error:
-                raise InvalidValueError(
-                    f"--thresholds {self.thresholds!r}: grey levels such as 20,100,110"
-                ) from error
-        return BoxRule(
-            self.rule, levels, PAPER_FRACTION if self.fraction is None else self.fraction
-        )
+            expected = "grey levels such as 20,100,110"
+            levels = tuple(_numbers("--thresholds", self.thresholds, int, expected))
+        fraction = PAPER_FRACTION if self.fraction is None else self.fraction
+        return BoxRule(self.rule, levels, fraction)
 
 
 def values_for(wanted: type, request: Any) -> dict[str, Any]:
@@ -210,23 +208,18 @@ def values_for(wanted: type, request: Any) -> dict[str, Any]:
     return {name: getattr(request, name) for name in names}
 
 
-def show_note(network: LoadedNetwork) -> None:
-    """Say on standard error that the embedded model is not one of the paper's, if it is used."""
-    if network.name == zoo.EMBEDDED:
-        click.echo(
-            f"{zoo.EMBEDDED} is the embedded model, not one of the paper's networks.", err=True
-        )
+def _numbers(flag: str, text: str, kind: type, expected: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InvalidValueError(f"{flag} {text!r}: {expected}") from error
 
 
 def _mean(text: str | None) -> tuple[float, float, float] | Path | None:
     if text is None or text.endswith((".npy", ".binaryproto")):
         return None if text is None else Path(text)
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InvalidValueError(
-            f"--mean {text!r}: numbers with commas between, or a .npy or .binaryproto file"
-        ) from error
+    expected = "numbers with commas between, or a .npy or .binaryproto file"
+    values = _numbers("--mean", text, float, expected)
     if len(values) not in (1, 3):
         raise InvalidValueError(f"--mean {text!r}: one number or three, in the order of channels")
     first, second, third = values * 3 if len(values) == 1 else values

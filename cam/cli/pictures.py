@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import click
 
 from cam.caffe.loaded import LoadedNetwork
-from cam.cli import exit_codes
 from cam.cli.declaring import argument
-from cam.cli.options import JsonOption, show_note
+from cam.cli.messages import report_failures, show_note
+from cam.cli.options import JsonOption
 from cam.cli.progress import progress_bar
 from cam.errors import CamError
 from cam.files import file_name
@@ -66,10 +66,9 @@ class PictureRun:
         self._output = output
         self._taken: set[Path] = set()
         self._failures: list[str] = []
-        self._read = 0
         self._entries = list(self._find(inputs))
         if not self._entries:
-            self._fail_if_nothing_was_read()
+            self._raise_failures()
 
     def each(
         self,
@@ -99,14 +98,14 @@ class PictureRun:
             If no picture could be read, or as the work does.
         """
         results = [work(one) for one in self._readable()]
-        self._fail_if_nothing_was_read()
+        if not results:
+            self._raise_failures()
         if network is not None:
             show_note(network)
-        for failure in self._failures:
-            click.echo(f"cam: {failure}", err=True)
+        code = report_failures(self._failures)
         if as_json:
             click.echo(json.dumps(results, indent=2))
-        return exit_codes.SOME_FAILED if self._failures else exit_codes.SUCCESS
+        return code
 
     def _readable(self) -> Iterator[NamedPicture]:
         with progress_bar("pictures", len(self._entries)) as bar:
@@ -116,7 +115,6 @@ class PictureRun:
                 except CamError as error:
                     self._failures.append(str(error))
                 else:
-                    self._read += 1
                     folder = self._folder_for(entry)
                     yield NamedPicture(entry.name, Path(entry.path), picture, folder)
                 bar.advance(1)
@@ -128,8 +126,8 @@ class PictureRun:
             except CamError as error:
                 self._failures.append(str(error))
 
-    def _fail_if_nothing_was_read(self) -> None:
-        if not self._read and self._failures:
+    def _raise_failures(self) -> None:
+        if self._failures:
             more = len(self._failures) - 1
             raise CamError(self._failures[0] + (f" (and {more} more like this)" if more else ""))
 

@@ -58,7 +58,6 @@ class CaffeEngine:
     """
 
     name = "caffe"
-    runs_backward = RUNS_BACKWARD
     needs_blas_threads = True
 
     def __init__(
@@ -114,7 +113,8 @@ class CaffeEngine:
             blobs[self.network.network.input_name].data[...] = inputs
             with self._blas.limit(limits=self._threads, user_api="blas"):
                 self._net.forward()
-            return NetworkOutput(blobs[head.last_conv].data.copy(), blobs[head.scores].data.copy())
+            scores = blobs[head.scores].data.reshape(len(inputs), -1)
+            return NetworkOutput(blobs[head.last_conv].data.copy(), scores.copy())
 
     def submit(self, batch: Array) -> Callable[[], NetworkOutput]:
         """Run a batch; Caffe is done when this returns."""
@@ -188,10 +188,9 @@ def gpu_works(number: int = 0) -> bool:
         "import sys; sys.path.insert(0, sys.argv[1]); import caffe; "
         f"caffe.set_device({number}); caffe.set_mode_gpu()"
     )
-    environment = {**os.environ, "GLOG_minloglevel": "3"}
     finished = subprocess.run(
         [sys.executable, "-I", "-c", attempt, str(Path(found.origin).parents[1])],
-        env=environment,
+        env={**os.environ, "GLOG_minloglevel": "3"},
         capture_output=True,
         check=False,
     )

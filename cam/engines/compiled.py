@@ -78,11 +78,9 @@ def compile_cached(
     path = folder / f"{name}.blob"
     content = _read(path) if _is_the_users_alone(folder) else None
     if content is not None:
-        try:
+        # Its bytes are as they were written, and a runtime may refuse them all the same.
+        with suppress(RuntimeError):
             return core.import_model(content, "CPU", dict(options))
-        except RuntimeError:
-            # Its bytes are as they were written, and this runtime does not take them all the same.
-            pass
     compiled = core.compile_model(build(), "CPU", dict(options))
     if folder.exists() and not _is_the_users_alone(folder):
         return compiled
@@ -98,10 +96,7 @@ def compile_cached(
 def _writer_digest() -> str:
     """Return a digest of the code that makes the graph: the writer and all of `cam.caffe`."""
     package = Path(__file__).parents[1]
-    sources = [
-        Path(__file__).with_name("onnx_graph.py"),
-        *sorted(package.glob("caffe/**/*.p*[!c]")),
-    ]
+    sources = [package / "engines/onnx_graph.py", *sorted(package.glob("caffe/**/*.p*[!c]"))]
     return hashlib.sha256("".join(map(sha256_of, sources)).encode()).hexdigest()
 
 

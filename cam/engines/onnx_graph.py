@@ -8,12 +8,10 @@ with its padding. What is here gives blobs that are written in place a tensor fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from cam.caffe.caffemodel import Blobs
@@ -28,7 +26,10 @@ IR_VERSION = 8
 
 
 def to_onnx(
-    network: Network, weights: Mapping[str, Blobs], outputs: Sequence[str]
+    network: Network,
+    weights: Mapping[str, Blobs],
+    outputs: Sequence[str],
+    any_batch: bool = True,
 ) -> onnx.ModelProto:
     """Write a network as an ONNX model.
 
@@ -40,19 +41,21 @@ def to_onnx(
         Each layer's weights, in the shapes that `network` asks for.
     outputs : sequence of str
         Which blobs to give out.
+    any_batch : bool, optional
+        Whether the model takes batches of any size, and not only of the network's.
 
     Returns
     -------
     onnx.ModelProto
-        A float32 model. Its input has the name of the network's input and any batch size; its
-        outputs are the blobs' final values, after in-place layers, named like the blobs.
+        A float32 model. Its inputs have the names of the network's inputs; its outputs are the
+        blobs' final values, after in-place layers, named like the blobs.
 
     Raises
     ------
     CamError
         If a layer has parameters that cannot be expressed; the message names the layer.
     """
-    graph = _Graph(network)
+    graph = _Graph(network, any_batch)
     for layer in network.layers:
         run = LayerRun(
             layer,
@@ -69,7 +72,7 @@ def to_onnx(
         helper.make_graph(
             graph.nodes,
             network.name or "network",
-            [_value_info(network.input_name, network.input_shape)],
+            [graph.described(name, graph.shapes[name]) for name in network.inputs],
             described,
             graph.initializers,
         ),
@@ -81,55 +84,56 @@ def to_onnx(
     return model
 
 
-def _value_info(name: str, shape: Shape) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape[1:]])
-
-
-@dataclass
 class _Graph:
     """The nodes written so far, and which tensor holds each of Caffe's blobs at this point."""
 
-    network: Network
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    initializers: list[onnx.TensorProto] = field(default_factory=list)
-    tensors: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tensors = {self.network.input_name: self.network.input_name}
-        self.last_writers = {
-            top: layer
-            for layer in self.network.layers
-            if not LAYER_TYPES[layer.type].is_identity
-            for top in layer.tops
-        }
-        self.names = set(self.network.blob_shapes)
-
-    @property
-    def shapes(self) -> Mapping[str, Shape]:
-        return self.network.blob_shapes
+    def __init__(self, network: Network, any_batch: bool) -> None:
+        self.inputs = network.inputs
+        self.any_batch = any_batch
+        self.shapes = network.blob_shapes
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.tensors = {name: name for name in network.inputs}
+        changing = (one for one in network.layers if not LAYER_TYPES[one.type].is_identity)
+        self.last_writers = {top: layer for layer in changing for top in layer.tops}
+        self.names = set(network.blob_shapes)
 
     def node(
-        self, operator: str, layer: Layer, inputs: Sequence[str], step: str = "", **attributes: Any
+        self,
+        operator: str,
+        layer: Layer,
+        inputs: Sequence[str],
+        step: str = "",
+        *,
+        top: int = 0,
+        **attributes: Any,
     ) -> str:
-        """Add a node and return its output; without a `step` name it is the layer's last one."""
-        blob = layer.tops[0]
+        """Add a node and return its output; without a `step` name that is one of the tops."""
         if step:
             name = output = self._unique(f"{layer.name}:{step}")
         else:
-            name = layer.name
+            blob = layer.tops[top]
+            name = f"{layer.name}:{top}" if top else layer.name
             # ONNX tensors are written once: all but the last writer of an in-place blob get
             # another name, so that the blob's own name stands for its final value.
-            is_last = self.last_writers[blob] is layer and blob != self.network.input_name
+            is_last = self.last_writers[blob] is layer and blob not in self.inputs
             output = blob if is_last else self._unique(f"{blob}:{layer.name}")
             self.tensors[blob] = output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         return output
 
+    def pair(
+        self, operator: str, layer: Layer, inputs: Sequence[str], **attributes: Any
+    ) -> tuple[str, str]:
+        """Add a step with two outputs and return them."""
+        first, second = (self._unique(f"{layer.name}:{operator}{i}") for i in (0, 1))
+        self.nodes.append(helper.make_node(operator, inputs, [first, second], **attributes))
+        return first, second
+
     def constant(self, layer: Layer, name: str, values: Any, dtype: Any = np.float32) -> str:
         """Add an initializer and return its name."""
         full_name = self._unique(f"{layer.name}:{name}")
-        array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
-        array = array.reshape(np.shape(values))
+        array = np.asarray(values, dtype, order="C")
         self.initializers.append(numpy_helper.from_array(array, full_name))
         return full_name
 
@@ -141,8 +145,14 @@ class _Graph:
         return name
 
     def output(self, blob: str) -> onnx.ValueInfoProto:
-        """Return a graph output with the blob's name, or nearly so for the network's input."""
-        name = self._unique(blob) if blob == self.network.input_name else blob
+        """Return a graph output with the blob's name, or nearly so for one of the inputs."""
+        name = self._unique(blob) if blob in self.inputs else blob
         if self.tensors[blob] != name:
             self.nodes.append(helper.make_node("Identity", [self.tensors[blob]], [name]))
-        return _value_info(name, self.shapes[blob])
+        return self.described(name, self.shapes[blob])
+
+    def described(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
+        """Return what the graph says of one of its inputs or outputs."""
+        first: Sequence[str | int] = ["N"] if self.any_batch else shape[:1]
+        dimensions = [*first[: len(shape)], *shape[1:]]
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dimensions)

@@ -30,10 +30,7 @@ def default_choice() -> str:
 
 
 def open_engine(
-    choice: str | None,
-    network: LoadedNetwork,
-    threads: int | None = None,
-    backward: bool = False,
+    choice: str | None, network: LoadedNetwork, threads: int | None = None, backward: bool = False
 ) -> Engine:
     """Start an engine on a network.
 

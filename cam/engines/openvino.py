@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -52,13 +51,13 @@ class OpenVinoEngine:
     device = "CPU"
     batch_size = 1
     """Requests side by side do more than one request with many inputs."""
-    runs_backward = RUNS_BACKWARD
     needs_blas_threads = False
 
     def __init__(self, network: LoadedNetwork, threads: int | None = None) -> None:
         import openvino
 
         self.network = network
+        self._outputs = (network.head.last_conv, network.head.scores)
         self._core = openvino.Core()
         # The CPU plugin would take bfloat16 by itself where the processor has it.
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -93,9 +92,9 @@ class OpenVinoEngine:
         inputs = checked_batch(self.network, batch)
         network = self._network_for(len(inputs), "THROUGHPUT")
         request = network.take()
-        running = _Running(request, inputs, self._bind(request, inputs), network)
+        output = self._bind(request, inputs)
         request.start_async()
-        return running.result
+        return partial(network.finish, request, inputs, output)
 
     def input_gradients(self, batch: Array, choose: ChooseClasses) -> tuple[NetworkOutput, Array]:
         """Refuse: OpenVINO runs networks forward only."""
@@ -105,15 +104,13 @@ class OpenVinoEngine:
         """Let a request read its input where it is, and write into arrays that the caller keeps."""
         import openvino
 
-        head, shapes = self.network.head, self.network.network.blob_shapes
-        outputs = [
-            np.empty((len(inputs), *shapes[blob][1:]), np.float32)
-            for blob in (head.last_conv, head.scores)
-        ]
+        shapes = self.network.network.blob_shapes
+        outputs = [np.empty((len(inputs), *shapes[blob][1:]), np.float32) for blob in self._outputs]
         for index, output in enumerate(outputs):
             request.set_output_tensor(index, openvino.Tensor(output, shared_memory=True))
         request.set_input_tensor(openvino.Tensor(inputs, shared_memory=True))
-        return NetworkOutput(*outputs)
+        activations, scores = outputs
+        return NetworkOutput(activations, scores.reshape(len(inputs), -1))
 
     def _network_for(self, count: int, hint: str) -> _CompiledNetwork:
         with self._lock:
@@ -125,11 +122,10 @@ class OpenVinoEngine:
         options = {**self._options, "PERFORMANCE_HINT": hint}
         if not self.network.weights_sha256:
             return self._core.compile_model(self._model(count), "CPU", options)
-        head = self.network.head
         key = {
             "network": self.network.network.digest,
             "weights": self.network.weights_sha256,
-            "outputs": [head.last_conv, head.scores],
+            "outputs": self._outputs,
             "batch": count,
         }
         return compile_cached(self._core, options, key, partial(self._model, count))
@@ -143,11 +139,8 @@ class OpenVinoEngine:
     def _onnx(self) -> bytes:
         from cam.engines.onnx_graph import to_onnx
 
-        head = self.network.head
-        outputs = (head.last_conv, head.scores)
-        model = to_onnx(self.network.network, self.network.weights, outputs)
-        serialized: bytes = model.SerializeToString()
-        return serialized
+        model = to_onnx(self.network.network, self.network.weights, self._outputs)
+        return bytes(model.SerializeToString())
 
 
 class _CompiledNetwork:
@@ -168,7 +161,7 @@ class _CompiledNetwork:
             try:
                 yield request
             finally:
-                self.give_back(request)
+                self._idle.append(request)
 
     def take(self) -> Any:
         try:
@@ -176,20 +169,8 @@ class _CompiledNetwork:
         except IndexError:
             return self._compiled.create_infer_request()
 
-    def give_back(self, request: Any) -> None:
+    def finish(self, request: Any, inputs: Array, output: NetworkOutput) -> NetworkOutput:
+        """Wait for a request and return what it wrote; its input is kept until then."""
+        request.wait()
         self._idle.append(request)
-
-
-@dataclass(frozen=True, eq=False)
-class _Running:
-    """A request under way, with the arrays that it reads and writes."""
-
-    request: Any
-    inputs: Array
-    output: NetworkOutput
-    network: _CompiledNetwork
-
-    def result(self) -> NetworkOutput:
-        self.request.wait()
-        self.network.give_back(self.request)
-        return self.output
+        return output

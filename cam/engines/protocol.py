@@ -57,8 +57,6 @@ class Engine(Protocol):
         What it runs.
     batch_size : int
         How many inputs in one call of `submit` make the most of the machine.
-    runs_backward : bool
-        Whether it has `input_gradients`.
     needs_blas_threads : bool
         Whether it computes in the BLAS library of this process, whose threads it then needs.
     """
@@ -73,10 +71,6 @@ class Engine(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """See above."""
-
-    @property
-    def runs_backward(self) -> bool:
         """See above."""
 
     @property

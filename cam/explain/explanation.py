@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cam import files
 from cam.engines import NetworkOutput
 from cam.errors import CamError, InvalidValueError
 from cam.explain.styles import PLACEMENTS, Style, get_style
-from cam.files import (
-    MAX_BYTES,
-    PathLike,
-    atomic_path,
-    file_name,
-    open_regular,
-    read_json,
-    write_json,
-)
-from cam.localization import Box, BoxRule, picture_heatmap
+from cam.files import PathLike
+from cam.localization import TOP, Box, BoxRule, picture_heatmap, write_ilsvrc_heatmaps
 from cam.maps.activation_maps import pooled_features, return_cam_map
-from cam.maps.colors import caption, montage
-from cam.matlab.matfiles import save_features
+from cam.maps.montage import caption, montage
+from cam.matlab import save_features
 from cam.pictures.reading import Picture, write_picture
 
 
@@ -93,6 +86,10 @@ class Explanation:
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities of the top classes, float32 (T,)."""
         return self.scores[self.indices]
+
+    @property
+    def _named_probabilities(self) -> Iterable[tuple[str, float]]:
+        return zip(self.names, self.probabilities.tolist(), strict=True)
 
     @cached_property
     def features(self) -> NDArray[np.float32]:
@@ -170,15 +167,11 @@ class Explanation:
         numpy.ndarray
             uint8 (256 or more, W, 3) BGR with 8 white columns between the pictures.
         """
-        pictures = [self.frame, *(self.overlay(k) for k in range(len(self.indices)))]
+        pictures = [self.frame, *self._overlays]
         if captions:
             texts = [("input", f"{self.record.get('model', '')}")]
-            texts += [
-                (f"{k + 1}: {probability:.3f}", _first_synonym(name))
-                for k, (name, probability) in enumerate(
-                    zip(self.names, self.probabilities, strict=True)
-                )
-            ]
+            for rank, (name, probability) in enumerate(self._named_probabilities, 1):
+                texts.append((f"{rank}: {probability:.3f}", name.split(",")[0]))
             pictures = [
                 np.concatenate([picture, caption(lines, picture.shape[1])])
                 for picture, lines in zip(pictures, texts, strict=True)
@@ -278,10 +271,8 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return classes, probabilities and the record, ready for JSON."""
         top = [
-            {"rank": k + 1, "index": int(index), "name": name, "probability": float(probability)}
-            for k, (index, name, probability) in enumerate(
-                zip(self.indices, self.names, self.probabilities, strict=True)
-            )
+            {"rank": k + 1, "index": int(self.indices[k]), "name": name, "probability": probability}
+            for k, (name, probability) in enumerate(self._named_probabilities)
         ]
         return {"top": top, "index_base": 0, "record": dict(self.record)}
 
@@ -293,7 +284,7 @@ class Explanation:
         path : path-like
             The ``.npz`` file to write. It holds plain arrays only and loads without pickle.
         """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
+        with files.atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 indices=self.indices,
@@ -320,6 +311,33 @@ class Explanation:
             raise CamError("the activations are not here; explain the picture again to write them")
         save_features(path, self.output.activations, self.output.scores)
 
+    def to_ilsvrc(self, folder: PathLike, name: str) -> None:
+        """Write the heat maps and the class order as ``ILSVRC_generate_heatmap.m`` does.
+
+        The original's heat maps are of its ten-crop style, ``"matlab"``.
+
+        Parameters
+        ----------
+        folder : path-like
+            The folder of all pictures; see `cam.localization.write_ilsvrc_heatmaps`.
+        name : str
+            The picture's name without extension.
+
+        Raises
+        ------
+        InvalidValueError
+            If the explanation has fewer than five classes.
+        CamError
+            If a file cannot be written.
+        """
+        if len(self.indices) < TOP:
+            raise InvalidValueError(
+                f"ILSVRC heat maps are of the top {TOP} classes, not of {len(self.indices)}"
+            )
+        heatmaps = [self.picture_heat_map(k) for k in range(TOP)]
+        order = self.style.class_order(self.scores)
+        write_ilsvrc_heatmaps(heatmaps, self.scores, order, folder, name)
+
     def save(self, folder: PathLike) -> list[Path]:
         """Write the montage, each class's heat map and overlay, the arrays and a summary.
 
@@ -342,14 +360,14 @@ class Explanation:
         if self.style.composite_name:
             pictures[self.style.composite_name] = self.montage()
         for k, name in enumerate(self.names):
-            stem = f"top{k + 1}_{_file_name(name)}"
+            stem = f"top{k + 1}_{class_file_name(name)[:LONGEST_NAME]}"
             pictures[f"{stem}_heat.png"] = self.heat_picture(k)
             pictures[f"{stem}_overlay.png"] = self.overlay(k)
-        _remove_earlier(target, keep={*pictures})
+        remove_earlier(target, _WRITTEN.fullmatch, keep=pictures)
         for name, picture in pictures.items():
             write_picture(target / name, picture)
         self.to_npz(target / MAPS_FILE)
-        write_json(target / RESULT_FILE, self.to_dict())
+        files.write_json(target / RESULT_FILE, self.to_dict())
         return [target / name for name in (*pictures, MAPS_FILE, RESULT_FILE)]
 
     @classmethod
@@ -372,7 +390,7 @@ class Explanation:
             If the folder is not a result, or is damaged.
         """
         target = Path(folder)
-        summary = read_json(target / RESULT_FILE, "the result")
+        summary = files.read_json(target / RESULT_FILE, "the result")
         arrays = _read_arrays(target / MAPS_FILE)
         try:
             record = summary["record"]
@@ -406,7 +424,7 @@ LONGEST_NAME = 80
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with open_regular(path, "the maps", MAX_BYTES) as file:
+    with files.open_regular(path, "the maps", files.MAX_BYTES) as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
@@ -414,17 +432,16 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             raise CamError(f"{path}: not the maps of a result, or damaged: {error}") from error
 
 
-def _remove_earlier(folder: Path, keep: set[str]) -> None:
+def remove_earlier(
+    folder: Path, is_written: Callable[[str], object], keep: Collection[str]
+) -> None:
     """Remove the files of an earlier result, so that the folder never holds parts of two."""
     if folder.is_dir():
         for file in folder.iterdir():
-            if _WRITTEN.fullmatch(file.name) and file.name not in keep:
+            if is_written(file.name) and file.name not in keep:
                 file.unlink()
 
 
-def _first_synonym(name: str) -> str:
-    return name.split(",")[0]
-
-
-def _file_name(name: str) -> str:
-    return file_name(re.sub(r"[^\w.-]+", "_", _first_synonym(name)).strip("_")[:LONGEST_NAME])
+def class_file_name(name: str) -> str:
+    """Return a class's first synonym as a part of files' names."""
+    return files.file_name(re.sub(r"[^\w.-]+", "_", name.split(",")[0]).strip("_"))

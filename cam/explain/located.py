@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import CamError
-from cam.explain.explanation import Explanation
-from cam.files import file_name
-from cam.localization import (
-    Box,
-    BoxRule,
-    draw_boxes,
-    levels_of_colors,
-    read_heatmap,
-    write_boxes,
-)
+from cam.explain.explanation import Explanation, class_file_name, remove_earlier
+from cam.localization import Box, BoxRule, draw_boxes, levels_of_colors, read_heatmap, write_boxes
 from cam.maps.colors import colors
 from cam.pictures.reading import Picture, write_picture
 
@@ -63,7 +54,7 @@ class LocatedClass:
         """How the names of its files begin."""
         if not self.name:
             return ""
-        plain = file_name(re.sub(r"[^\w.-]+", "_", self.name.split(",")[0]).strip("_"))
+        plain = class_file_name(self.name)
         return f"top{self.rank}_{plain}_" if self.rank else f"{plain}_"
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,10 +135,7 @@ def save_located(folder: Path, picture: Picture, located: Sequence[LocatedClass]
     Files of an earlier call in the folder are replaced or removed; other files stay.
     """
     names = {f"{one.prefix}{suffix}" for one in located for suffix in _SUFFIXES}
-    if folder.is_dir():
-        for file in folder.iterdir():
-            if file.name.endswith(_SUFFIXES) and file.name not in names:
-                file.unlink()
+    remove_earlier(folder, lambda name: name.endswith(_SUFFIXES), names)
     for one in located:
         write_boxes(folder / f"{one.prefix}boxes.txt", one.boxes)
         write_boxes(folder / f"{one.prefix}boxes_original.txt", one.boxes, "original")

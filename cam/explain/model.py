@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from cam import __version__, zoo
 from cam.caffe.loaded import LoadedNetwork
-from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
+from cam.caffe.preprocessing import Preprocessing
 from cam.engines import Engine, NetworkOutput, open_engine
 from cam.errors import CamError, InvalidValueError
 from cam.explain.explanation import ClassLayer, Explanation
@@ -164,10 +164,9 @@ class CamModel:
         pictures = iter(images)
         while batch := list(islice(pictures, batch_size)):
             inputs = [self.network_input(image, chosen_style) for image in batch]
+            batches = [one.batch for one in inputs]
             output = self.engine.forward(
-                inputs[0].batch
-                if len(inputs) == 1
-                else np.concatenate([one.batch for one in inputs])
+                batches[0] if len(batches) == 1 else np.concatenate(batches)
             )
             for i, one in enumerate(inputs):
                 of_picture = output.inputs(i * chosen_style.crops, chosen_style.crops)
@@ -298,21 +297,20 @@ def load_files(
     *,
     last_conv: str | None = None,
     class_layer: str | None = None,
-    preprocessing: Preprocessing = ILSVRC_2012_MEAN,
+    preprocessing: Preprocessing | None = None,
     class_names: Sequence[str] | None = None,
     name: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
 ) -> CamModel:
-    """Load any Caffe network with global pooling and one inner product at its end.
+    """Load any Caffe network with a head for class activation mapping.
 
     Parameters
     ----------
     prototxt, caffemodel, last_conv, class_layer, preprocessing, name
         As for `cam.zoo.load_files`.
     class_names : sequence of str, optional
-        One name for each class; the ImageNet names for a network of 1000 classes, the Places
-        names for one of 205, numbers otherwise.
+        One name for each class, as `names` of `cam.zoo.load_files`.
     engine, threads
         As for `load`.
 

@@ -156,8 +156,7 @@ def smoothed(explanation: Explanation, fraction: float = SMOOTHING) -> Explanati
     if fraction == 0:
         return explanation
     sigma = fraction * explanation.crop_size
-    maps = np.empty_like(explanation.maps)
-    for crop_maps, targets in zip(explanation.maps, maps, strict=True):
-        for crop_map, target in zip(crop_maps, targets, strict=True):
-            target[:] = cv2.GaussianBlur(crop_map, (0, 0), sigma)
+    maps = explanation.maps.copy()
+    for crop_map in maps.reshape(-1, *maps.shape[2:]):
+        crop_map[:] = cv2.GaussianBlur(crop_map, (0, 0), sigma)
     return replace(explanation, maps=maps)

@@ -2,7 +2,8 @@
 
 A style says how crops are cut out of a picture, how the maps of the crops become one heat map of
 the picture, and how that is coloured and laid over it. The steps are numbered as in the methods
-page of the documentation (docs/method.md).
+page of the documentation (docs/method.md). A frame has 256 rows and columns, or more where the
+network's crops are larger: `cam.pictures.reading.frame_size`.
 """
 
 from __future__ import annotations
@@ -17,19 +18,12 @@ from numpy.typing import NDArray
 
 from cam.caffe.preprocessing import Preprocessing
 from cam.errors import InvalidValueError, nearest_names
-from cam.maps.activation_maps import enlarge_maps, merge_ten_crop, ten_crop_positions
-from cam.maps.colors import (
-    HEAT_SHARE,
-    PICTURE_SHARE,
-    blend,
-    blend_tables,
-    colors,
-    im2double,
-    matlab_heat_levels,
-    py_heat_levels,
-)
-from cam.matlab.functions import imresize, jet, mat2gray
-from cam.pictures.reading import FRAME, Picture, center_crop
+from cam.maps.activation_maps import enlarge_maps
+from cam.maps.colors import colors, im2double, matlab_heat_levels, py_heat_levels
+from cam.maps.overlays import HEAT_SHARE, PICTURE_SHARE, blend, blend_tables
+from cam.maps.ten_crops import merge_ten_crop, ten_crop_positions
+from cam.matlab import imresize, jet, mat2gray
+from cam.pictures.reading import Picture, center_crop, frame_size
 
 PLACEMENTS = ("stretch", "crop")
 """How the map of the center crop lies on the picture: over all of it, or where the crop was."""
@@ -126,7 +120,8 @@ class PycaffeStyle:
         self, picture: Picture, crop_size: int, preprocessing: Preprocessing
     ) -> NetworkInput:
         """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
-        frame = np.asarray(cv2.resize(picture, (FRAME, FRAME)), np.uint8)
+        size = frame_size(crop_size)
+        frame = np.asarray(cv2.resize(picture, (size, size)), np.uint8)
         channels = cv2.split(frame[center_crop(frame, crop_size)])
         if preprocessing.channels == "RGB":
             channels = channels[::-1]
@@ -141,15 +136,16 @@ class PycaffeStyle:
 
     def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.float64]:
         """Do step 6: bilinear enlargement; outside the crop, if it is placed there, the minimum."""
-        size = FRAME if self.placement == "stretch" else crop_size
+        frame = frame_size(crop_size)
+        size = frame if self.placement == "stretch" else crop_size
         enlarged = np.empty((maps.shape[1], size, size))
         for of_class, crop_map in zip(enlarged, maps[0].astype(np.float64), strict=True):
             cv2.resize(crop_map, (size, size), dst=of_class)
-        if size == FRAME:
+        if size == frame:
             return enlarged
         lowest = enlarged.min(axis=(1, 2), keepdims=True)
-        merged = np.broadcast_to(lowest, (len(enlarged), FRAME, FRAME)).copy()
-        before = (FRAME - size) // 2
+        merged = np.broadcast_to(lowest, (len(enlarged), frame, frame)).copy()
+        before = (frame - size) // 2
         merged[:, before : before + size, before : before + size] = enlarged
         return merged
 
@@ -163,7 +159,8 @@ class PycaffeStyle:
 
     def levels_of_maps(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.uint8]:
         """Do steps 6 and 7 up to the levels, all in one array a class, which stays in the cache."""
-        levels = np.empty((maps.shape[1], FRAME, FRAME), np.uint8)
+        frame = frame_size(crop_size)
+        levels = np.empty((maps.shape[1], frame, frame), np.uint8)
         for k, of_class in enumerate(levels):
             (values,) = self.merge(maps[:, k : k + 1], crop_size)
             cv2.normalize(values, values, 0.0, 1.0, cv2.NORM_MINMAX)
@@ -247,15 +244,16 @@ class MatlabStyle:
         self, picture: Picture, crop_size: int, preprocessing: Preprocessing
     ) -> NetworkInput:
         """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
-        frame = imresize(picture, (FRAME, FRAME))
+        size = frame_size(crop_size)
+        frame = imresize(picture, (size, size))
         pixels = frame.transpose(2, 0, 1)
         if preprocessing.channels == "RGB":
             pixels = pixels[::-1]
-        mean = preprocessing.mean_picture()
+        mean = preprocessing.mean_picture(size)
         centered = (pixels.astype(np.float32) - mean) * np.float32(preprocessing.scale)
         batch = np.empty((self.crops, 3, crop_size, crop_size), np.float32)
         for pixels_of_crop, (row, column, mirrored) in zip(
-            batch, ten_crop_positions(crop_size, FRAME), strict=True
+            batch, ten_crop_positions(crop_size, size), strict=True
         ):
             cut = centered[:, row : row + crop_size, column : column + crop_size]
             pixels_of_crop[:] = cut[:, :, ::-1] if mirrored else cut
@@ -267,7 +265,7 @@ class MatlabStyle:
 
     def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.float32]:
         """Do steps 5 and 6: bicubic enlargement of each crop's map, and `mergeTenCrop`."""
-        return merge_ten_crop(enlarge_maps(maps, crop_size), crop_size, FRAME)
+        return merge_ten_crop(enlarge_maps(maps, crop_size), crop_size, frame_size(crop_size))
 
     def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
         """Do the first third of step 7: `mat2gray`, but NaN stays and takes the first colour."""

@@ -21,8 +21,7 @@ from cam.explain.explanation import ClassLayer, Explanation
 from cam.explain.styles import MatlabStyle
 from cam.files import PathLike, models_folder, sha256_of
 from cam.maps.activation_maps import return_cam_map
-from cam.matlab import matfiles
-from cam.matlab.functions import imresize
+from cam.matlab import imresize, original_release
 from cam.pictures.reading import FRAME, PictureSource, read_picture
 
 __all__ = ["OTHER_SNAPSHOT", "SAME_NETWORK", "crop_of_maps", "explain_features", "score_residual"]
@@ -56,9 +55,9 @@ def explain_features(
     ----------
     features : path-like
         A ``.mat`` file with the activations and scores of ten crops; see
-        `cam.matlab.matfiles.load_features`.
+        `cam.matlab.original_release.load_features`.
     network : path-like
-        A ``.mat`` file with the class layer; see `cam.matlab.matfiles.load_network`.
+        A ``.mat`` file with the class layer; see `cam.matlab.original_release.load_network`.
     image : path-like, numpy.ndarray or PIL.Image.Image
         The picture that the features are of.
     top : int, optional
@@ -123,9 +122,9 @@ def explain_features(
 
 def _load(
     features: PathLike, network: PathLike
-) -> tuple[matfiles.Features, matfiles.MatlabNetwork]:
+) -> tuple[original_release.Features, original_release.MatlabNetwork]:
     """Read features and class layer, and make sure that the original could take them together."""
-    loaded, layer = matfiles.load_features(features), matfiles.load_network(network)
+    loaded, layer = original_release.load_features(features), original_release.load_network(network)
     classes, channels = layer.class_weights.shape
     crops, own_channels = loaded.activations.shape[:2]
     if (own_channels, loaded.scores.shape[1]) != (channels, classes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,10 @@ from cam.errors import CamError
 from cam.explain.styles import MatlabStyle
 from cam.fidelity import results
 from cam.fidelity.derived import derive
-from cam.fidelity.difference import Difference, Tolerance, correlation, measure
-from cam.matlab.matfiles import load_network
+from cam.fidelity.difference import Array, Difference, Tolerance, correlation, measure
+from cam.matlab import load_network
 
 __all__ = ["CENTER_CROP", "ComparedQuantity", "Comparison", "Ranking", "compare", "compare_files"]
-
-Array: TypeAlias = NDArray[Any]
 
 CENTER_CROP = 4
 """Which of the ten crops, from 0, is the center one."""
@@ -140,12 +138,9 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, ready for JSON. Classes are counted from 0."""
-        sides = {
-            name: {"path": str(side.path), "kind": side.kind, "holds": side.holds}
-            for name, side in (("ours", self.ours), ("theirs", self.theirs))
-        }
         return {
-            **sides,
+            "ours": self.ours.to_dict(),
+            "theirs": self.theirs.to_dict(),
             "within": self.within,
             "tolerance": asdict(self.tolerance),
             "index_base": 0,
@@ -232,7 +227,7 @@ def compare(
     sides = outcome.ours, outcome.theirs
     for name in results.WHOLE:
         if all(name in side.whole for side in sides):
-            _add(outcome, name, (), [sides[0].whole[name]], [sides[1].whole[name]])
+            _add(outcome, name, (), *([side.whole[name]] for side in sides))
     _compare_by_class(outcome)
     _hint_at_style(outcome)
     if not outcome.quantities and outcome.ranking is None:
@@ -244,16 +239,16 @@ def compare(
 
 
 def _compare_rankings(outcome: Comparison) -> None:
-    ours, theirs = outcome.ours.classes, outcome.theirs.classes
-    if ours is None or theirs is None:
+    if outcome.ours.classes is None or outcome.theirs.classes is None:
         return
+    ours, theirs = outcome.ours.classes.tolist(), outcome.theirs.classes.tolist()
     count = min(len(ours), len(theirs), results.TOP)
-    first, second = tuple(ours[:count].tolist()), tuple(theirs[:count].tolist())
+    first, second = tuple(ours[:count]), tuple(theirs[:count])
     common = len(set(first) & set(second))
     outcome.ranking = Ranking(first, second, common, first[:1] == second[:1], first == second)
     if first == second:
         return
-    if set((ours[:count] - theirs[:count]).tolist()) in ({1}, {-1}):
+    if {index - other for index, other in zip(first, second, strict=True)} in ({1}, {-1}):
         outcome.add_note(
             "the classes are all off by one: one of the two was counted from the other base"
         )
@@ -274,8 +269,8 @@ def _compare_by_class(outcome: Comparison) -> None:
         names = [name for name in names if name != "probabilities"]
     by_class = outcome.knows_classes
     if names and not by_class:
-        sides = (("ours", ours), ("theirs", theirs))
-        unknown = " and ".join(name for name, side in sides if side.classes is None)
+        sides = {"ours": ours, "theirs": theirs}
+        unknown = " and ".join(name for name, side in sides.items() if side.classes is None)
         outcome.add_note(f"lined up by rank: {unknown} does not say which classes it shows")
     kind = "class" if by_class else "rank"
     for name in names:
@@ -289,7 +284,7 @@ def _compare_by_class(outcome: Comparison) -> None:
         if left_over and name != "probabilities":
             text = f"only one of the two has {kind} {_list(left_over)} (counted from 0)"
             outcome.add_note(text, name)
-        _add(outcome, name, keys, [first[key] for key in keys], [second[key] for key in keys])
+        _add(outcome, name, keys, *([side[key] for key in keys] for side in (first, second)))
 
 
 def _in_joint_order(first: Iterable[int], second: Iterable[int]) -> tuple[int, ...]:
@@ -304,27 +299,20 @@ def _list(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, shown[: results.TOP])) + (" …" if len(shown) > results.TOP else "")
 
 
-def _add(
-    outcome: Comparison,
-    name: str,
-    classes: tuple[int, ...],
-    ours: Sequence[Array],
-    theirs: Sequence[Array],
-) -> None:
+def _add(outcome: Comparison, name: str, classes: tuple[int, ...], *sides: Sequence[Array]) -> None:
     """Line up the crops, measure, and say so if other axes would fit better.
 
-    `ours` and `theirs` hold one array for each class, or the one array of a whole quantity.
+    Each of the two sides holds one array for each class, or the one array of a whole quantity.
     """
-    are_uniform = all(len({array.shape for array in side}) == 1 for side in (ours, theirs))
+    are_uniform = all(len({array.shape for array in side}) == 1 for side in sides)
     if name in results.WITH_CROPS and are_uniform:
-        lined_up = _line_up_crops(outcome, name, np.stack(ours), np.stack(theirs))
-        ours, theirs = (list(side) for side in lined_up)
-    shapes = sorted({array.shape for array in (*ours, *theirs)})
+        sides = tuple(map(list, _line_up_crops(outcome, name, *map(np.stack, sides))))
+    shapes = sorted({array.shape for side in sides for array in side})
     if len(shapes) > 1:
         sizes = ", ".join(" x ".join(map(str, shape)) for shape in shapes)
         outcome.add_note(f"of different sizes, {sizes}{NOT_COMPARED}", name)
         return
-    first, second = (np.stack(side) if classes else side[0] for side in (ours, theirs))
+    first, second = (np.stack(side) if classes else side[0] for side in sides)
     by_class = bool(classes) and outcome.knows_classes
     measured = measure(first, second, outcome.tolerance, results.WHITE.get(name))
     outcome.quantities.append(ComparedQuantity(name, classes, by_class, first, second, measured))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from cam.fidelity.comparison import CENTER_CROP, ComparedQuantity, Comparison
+from cam.fidelity.difference import Array
 from cam.fidelity.results import WHITE, WITH_CROPS
-from cam.maps.colors import GAP, caption, matlab_heat_picture, montage
+from cam.maps.colors import matlab_heat_picture
+from cam.maps.montage import GAP, caption, montage
 from cam.pictures.reading import FRAME, Picture, read_picture
 
 __all__ = ["comparison_picture"]
-
-Array = NDArray[Any]
 
 AMPLIFICATIONS = (1, 2, 5, 10, 20, 50)
 """How much a difference may be strengthened. Above, rounding would look like a finding."""
@@ -89,14 +87,11 @@ def _header(comparison: Comparison) -> Picture:
 
 def _row(pair: _SideBySide, factor: int) -> Picture:
     largest = float(np.abs(pair.apart).max())
-    label, apart = (pair.label, ""), _as_wide_as_the_frame(pair.apart)
+    ours, theirs, apart = map(_as_wide_as_the_frame, (pair.ours, pair.theirs, pair.apart))
     of_apart = (f"difference x{factor}", f"largest {largest * 255:.3g} of 255 levels")
-    columns = [
-        (_as_wide_as_the_frame(pair.ours), label),
-        (_as_wide_as_the_frame(pair.theirs), label),
-        (_difference_picture(apart * factor), of_apart if largest else ("no difference", "")),
-    ]
-    return montage([np.concatenate([tile, caption(text, FRAME)]) for tile, text in columns])
+    texts = [(pair.label, "")] * 2 + [of_apart if largest else ("no difference", "")]
+    tiles = zip((ours, theirs, _difference_picture(apart * factor)), texts, strict=True)
+    return montage([np.concatenate([tile, caption(text, FRAME)]) for tile, text in tiles])
 
 
 def _difference_picture(apart: Array) -> Picture:

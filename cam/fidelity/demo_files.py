@@ -9,7 +9,7 @@ from pathlib import Path
 from cam import zoo
 from cam.errors import CamError, MissingFileError
 from cam.files import PathLike
-from cam.matlab import matfiles
+from cam.matlab import original_release
 from cam.pictures.reading import read_picture
 from cam.zoo.download import Progress, fetch_file
 
@@ -25,19 +25,19 @@ MAX_BYTES = 64 * 2**20
 
 
 def _check_network(path: Path) -> None:
-    class_weights, categories = matfiles.load_network(path)
+    class_weights, categories = original_release.load_network(path)
     if class_weights.shape != (1000, 1024) or categories is None:
         raise CamError(f"{path}: not the class layer of GoogLeNet-CAM, 1024 x 1000, with names")
 
 
 def _check_features(path: Path) -> None:
-    features = matfiles.load_features(path)
+    features = original_release.load_features(path)
     if features.activations.shape != (10, 1024, 14, 14) or features.scores.shape != (10, 1000):
         raise CamError(f"{path}: not the features of ten crops by GoogLeNet-CAM")
 
 
 def _check_categories(path: Path) -> None:
-    if len(matfiles.load_categories(path)) != 1000:
+    if len(original_release.load_categories(path)) != 1000:
         raise CamError(f"{path}: not the names of 1000 classes")
 
 

@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cam.errors import CamError
 from cam.explain.styles import MatlabStyle, PycaffeStyle
 from cam.fidelity.cached_demo import crop_of_maps
+from cam.fidelity.difference import Array
 from cam.fidelity.heat_pictures import heat_map_of_colors, heat_map_of_overlay
 from cam.fidelity.results import TOP, StoredResult
 from cam.maps.activation_maps import return_cam_map
-from cam.matlab.functions import mat2gray
+from cam.matlab import mat2gray
 from cam.pictures.reading import FRAME
 
 __all__ = ["derive"]
 
-Array: TypeAlias = NDArray[Any]
 ByRank: TypeAlias = Mapping[int, Array]
+Step: TypeAlias = Callable[[StoredResult, StoredResult], ByRank]
 
 DRAWN = {"heat_maps", "heat_pictures", "overlays"}
 
@@ -55,18 +55,15 @@ def derive(
     CamError
         If class weights do not fit the activations.
     """
-    steps: Mapping[str, Callable[[StoredResult, StoredResult], ByRank]] = {
-        "maps": partial(_maps, class_weights=class_weights),
-        "merged": _merged,
-        "heat_maps": _heat_maps,
-    }
-    sides = _with_classes(ours), _with_classes(theirs)
-    for quantity, values_of in steps.items():
-        sides = (
-            _with(sides[0], quantity, values_of(*sides)),
-            _with(sides[1], quantity, values_of(*sides[::-1])),
+    make_maps = partial(_maps, class_weights=class_weights)
+    steps: Mapping[str, Step] = {"maps": make_maps, "merged": _merged, "heat_maps": _heat_maps}
+    ours, theirs = _with_classes(ours), _with_classes(theirs)
+    for quantity, make in steps.items():
+        ours, theirs = (
+            _with(side, quantity, make(side, other))
+            for side, other in ((ours, theirs), (theirs, ours))
         )
-    return sides
+    return ours, theirs
 
 
 def _with(found: StoredResult, quantity: str, values: ByRank) -> StoredResult:
@@ -99,8 +96,7 @@ def _maps(found: StoredResult, other: StoredResult, class_weights: Array | None)
         return {}
     ranks = {index: rank for rank, index in enumerate(found.classes.tolist())}
     tops = [side.classes[:TOP].tolist() for side in (found, other) if side.classes is not None]
-    wanted = dict.fromkeys(index for top in tops for index in top)
-    chosen = [index for index in wanted if index in ranks]
+    chosen = list(dict.fromkeys(index for top in tops for index in top if index in ranks))
     if max(chosen) >= len(weights):
         raise CamError(f"{found.path}: class {max(chosen)} of a class layer of {len(weights)}")
     maps = return_cam_map(activations, weights[chosen])

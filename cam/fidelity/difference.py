@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import InvalidValueError
 
-__all__ = ["Difference", "Tolerance", "measure"]
+__all__ = ["Array", "Difference", "Tolerance", "measure"]
+
+Array: TypeAlias = NDArray[Any]
 
 ROUNDING = 1e-4
 """Grey levels that a difference of whole levels may be off by, stored in single precision."""
@@ -69,10 +71,7 @@ class Difference:
 
 
 def measure(
-    first: NDArray[Any],
-    second: NDArray[Any],
-    tolerance: Tolerance | None = None,
-    white: float | None = None,
+    first: Array, second: Array, tolerance: Tolerance | None = None, white: float | None = None
 ) -> Difference:
     """Measure how far apart two arrays are.
 

@@ -70,18 +70,13 @@ def _examine_engine(choice: str, network: LoadedNetwork) -> Finding:
         engine = open_engine(choice, network)
         scores = engine.forward(np.zeros((1, *network.network.input_shape[1:]), np.float32)).scores
     except Exception as error:
-        # A broken library raises anything.
-        return Finding(choice, False, _reason(error))
+        # A broken library raises anything; OpenVINO's messages go over several lines.
+        message = " ".join(str(error).split()) or type(error).__name__
+        is_expected = isinstance(error, (CamError, ImportError))
+        return Finding(choice, False, message if is_expected else f"broken: {message}")
     sound = bool(np.isfinite(scores).all()) and abs(float(scores.sum()) - 1) < 1e-3
     detail = f"runs on {engine.device}" if sound else "its scores are not probabilities"
     return Finding(choice, sound, detail)
-
-
-def _reason(error: Exception) -> str:
-    # OpenVINO's messages go over several lines.
-    message = " ".join(str(error).split()) or type(error).__name__
-    expected = isinstance(error, (CamError, ImportError))
-    return message if expected else f"broken: {message}"
 
 
 def examine_models() -> list[Finding]:

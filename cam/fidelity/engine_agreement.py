@@ -165,8 +165,7 @@ def open_and_compare(
     for scores in (network.network.layer(head.class_layer).tops[0], head.scores):
         giving = replace(network, head=replace(head, scores=scores))
         first, second = (open_engine(choice, giving) for choice in (reference, other))
-        agreement = compare_engines(
-            first, second, batches, giving.head, network.class_weights, tolerance
-        )
+        weights = network.class_weights
+        agreement = compare_engines(first, second, batches, giving.head, weights, tolerance)
         blobs |= agreement.blobs
     return replace(agreement, blobs=blobs)

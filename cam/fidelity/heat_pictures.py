@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from cam.maps.colors import GAP, HEAT_SHARE, PICTURE_SHARE, colors
-from cam.matlab.functions import jet
+from cam.maps.colors import colors
+from cam.maps.montage import GAP
+from cam.maps.overlays import HEAT_SHARE, PICTURE_SHARE
+from cam.matlab import jet
 from cam.pictures.reading import FRAME, Picture
 
 __all__ = ["heat_map_of_colors", "heat_map_of_overlay", "is_grey", "is_overlay", "split_figure"]

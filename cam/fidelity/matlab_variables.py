@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cam.errors import CamError
+from cam.fidelity.difference import Array
 from cam.pictures.reading import Picture, read_picture
 
 __all__ = ["LAST", "VARIABLES", "in_matlabs_order"]
-
-Array: TypeAlias = NDArray[Any]
 
 LAST = -1
 """Stands for the rank of the last class that `demo.m` went through, which its `topNum` tells."""

@@ -19,7 +19,7 @@ from cam.explain.model import CamModel
 from cam.fidelity.cached_demo import SAME_NETWORK, score_residual
 from cam.fidelity.demo_files import fetched_demo_file
 from cam.fidelity.difference import Difference, measure
-from cam.matlab import matfiles
+from cam.matlab import original_release
 
 __all__ = ["REFERENCE_MODEL", "Check", "Verification", "verify"]
 
@@ -131,8 +131,8 @@ def verify(model: CamModel, folder: Path | None = None) -> Verification:
     logarithm. Those of ``data_img1.mat`` do to 2e-5.
     """
     network_file, features_file, picture = (fetched_demo_file(name, folder) for name in FILES)
-    class_weights = matfiles.load_network(network_file).class_weights
-    theirs = matfiles.load_features(features_file)
+    class_weights = original_release.load_network(network_file).class_weights
+    theirs = original_release.load_features(features_file)
     of_class_layer = _check("class layer", model.class_weights, class_weights)
     residual = score_residual(theirs.activations, theirs.scores, class_weights)
     if residual > SAME_NETWORK:

@@ -9,32 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import CamError, MissingFileError
 from cam.explain.styles import MatlabStyle
+from cam.fidelity.difference import Array
 from cam.fidelity.heat_pictures import heat_map_of_colors, is_grey, is_overlay, split_figure
 from cam.fidelity.matlab_variables import LAST, VARIABLES, in_matlabs_order
 from cam.files import open_regular, read_json
-from cam.matlab.matfiles import MatValue, read_mat
+from cam.matlab import MatValue, read_mat
 from cam.pictures.reading import FRAME, Picture, read_picture
 
-__all__ = [
-    "FIELDS",
-    "OF_CLASSES",
-    "TOP",
-    "WHITE",
-    "WHOLE",
-    "WITH_CROPS",
-    "StoredResult",
-    "read_result",
-]
-
-Array: TypeAlias = NDArray[Any]
+__all__ = ["StoredResult", "read_result"]
 
 WHOLE = ("frame", "activations", "crop_scores", "scores", "class_weights")
 """The quantities of a picture or a network, in the order of reports; see `StoredResult`."""
@@ -94,8 +85,11 @@ class StoredResult:
     @property
     def holds(self) -> list[str]:
         """The names of what there is to compare."""
-        ranking = [] if self.classes is None else ["classes"]
-        return [*ranking, *self.whole, *self.by_rank]
+        return [*([] if self.classes is None else ["classes"]), *self.whole, *self.by_rank]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return where it comes from and what it holds, ready for JSON."""
+        return {"path": str(self.path), "kind": self.kind, "holds": self.holds}
 
     def add(self, quantity: str, values: Mapping[int, Array] | Array) -> None:
         """Add a quantity of classes: by their ranks, or along the first axis, best class first."""
@@ -138,15 +132,10 @@ def read_result(path: Path, rank: int | None = None) -> StoredResult:
         raise MissingFileError(f"cannot read {path}: there is no such file or folder")
     if path.is_dir():
         return _read_folder(path)
-    suffix, found = path.suffix.lower(), StoredResult(path, "part of a result")
-    if suffix == ".json":
-        _read_summary(found, path)
-    elif suffix == ".npz":
-        _read_arrays(found, path)
-    elif suffix == ".mat":
-        _read_mat_file(found, path)
-    else:
-        _read_picture(found, path, rank)
+    found = StoredResult(path, "part of a result")
+    readers = {".json": _read_summary, ".npz": _read_arrays, ".mat": _read_mat_file}
+    read = readers.get(path.suffix.lower(), partial(_read_picture, rank=rank))
+    read(found, path)
     return found
 
 

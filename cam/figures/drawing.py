@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cam.errors import CamError, InvalidValueError
-from cam.figures.sheets import PREDICTED_COLOR, TRUTH_COLOR, Heading, Panel, Row, Sheet
+from cam.errors import InvalidValueError, import_extra
+from cam.figures.sheets import PREDICTED_COLOR, TRUTH_COLOR, Panel, Row, Sheet
 from cam.files import PathLike, atomic_path
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def figure_files(path: PathLike) -> list[Path]:
     suffix = base.suffix.lower()
     if suffix in _OTHER_FORMATS:
         raise InvalidValueError(f"figures are written as {', '.join(FORMATS)}, not as {path}")
-    if suffix in FORMATS:
-        return [base]
-    return [base.with_name(base.name + usual) for usual in USUAL_FORMATS]
+    usual = [base.with_name(base.name + extension) for extension in USUAL_FORMATS]
+    return [base] if suffix in FORMATS else usual
 
 
 def save_sheet(sheet: Sheet, path: PathLike) -> None:
@@ -94,11 +93,8 @@ def save_sheet(sheet: Sheet, path: PathLike) -> None:
     if suffix not in FORMATS:
         raise InvalidValueError(f"figures are written as {', '.join(FORMATS)}, not as {path}")
     with _plain_matplotlib():
-        figure = _draw(sheet)
-        for axes in figure.axes:
-            for image in axes.images:
-                # A PNG has its own grid to fit pictures to; the others keep the pictures' pixels.
-                image.set_interpolation("lanczos" if suffix == ".png" else "none")
+        # A PNG has its own grid to fit pictures to; the others keep the pictures' pixels.
+        figure = _draw(sheet, "lanczos" if suffix == ".png" else "none")
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=_DPI, metadata=FORMATS[suffix])
 
@@ -111,13 +107,9 @@ def import_matplotlib() -> Any:
     CamError
         If it is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise CamError(
-            "figures need matplotlib, which is not installed: pip install matplotlib"
-        ) from error
-    return matplotlib
+    return import_extra(
+        "matplotlib", "figures need matplotlib, which is not installed: pip install matplotlib"
+    )
 
 
 @contextmanager
@@ -185,41 +177,36 @@ class _Layout:
 
     def _add_row(self, row: Row) -> None:
         if row.headings:
-            self._add_headings(row.headings)
-        titles = [
-            _wrapped(panel.title if panel else "", _PANEL, _TITLE_SIZE) for panel in row.panels
-        ]
-        line_height = _line_height(_TITLE_SIZE)
-        top = self.height + max(len(lines) for lines in titles) * line_height
-        height = max(_fitted(panel)[1] for panel in row.panels if panel is not None)
-        for left, lines, panel in zip(self._lefts, titles, row.panels, strict=False):
-            if panel is not None:
-                # Titles of fewer lines stand at the bottom, next to their pictures.
-                self._add_lines(
-                    lines, left + _PANEL / 2, top - len(lines) * line_height, _TITLE_SIZE
-                )
-                width, fitted_height = _fitted(panel)
-                x = left + (_PANEL - width) / 2
-                self.pictures.append(_Picture(panel, x, top, width, fitted_height))
-        for line in _wrapped(row.label, height, _HEADING_SIZE, most_lines=1):
-            x = _MARGIN + _line_height(_HEADING_SIZE) / 2
-            self.texts.append(_Text(line, x, top + height / 2, _HEADING_SIZE, rotation=90.0))
-        self.height = top + height + _GAP
+            spans = [
+                (self._lefts[one.first], self._lefts[one.last] + _PANEL) for one in row.headings
+            ]
+            headings = [
+                (heading.text, (left + right) / 2, right - left)
+                for heading, (left, right) in zip(row.headings, spans, strict=True)
+            ]
+            self._add_side_by_side(headings, _HEADING_SIZE)
+            self.height += _GAP / 2
+        panels = list(zip(self._lefts, row.panels, strict=False))
+        titles = [(panel.title, left + _PANEL / 2, _PANEL) for left, panel in panels]
+        self._add_side_by_side(titles, _TITLE_SIZE)
+        for left, panel in panels:
+            width, height = _fitted(panel)
+            x = left + (_PANEL - width) / 2
+            self.pictures.append(_Picture(panel, x, self.height, width, height))
+        row_height = max(_fitted(panel)[1] for _, panel in panels)
+        for line in _wrapped(row.label, row_height, _HEADING_SIZE, most_lines=1):
+            x, y = _MARGIN + _line_height(_HEADING_SIZE) / 2, self.height + row_height / 2
+            self.texts.append(_Text(line, x, y, _HEADING_SIZE, rotation=90.0))
+        self.height = self.height + row_height + _GAP
 
-    def _add_headings(self, headings: Sequence[Heading]) -> None:
-        spans = [
-            (self._lefts[heading.first], self._lefts[heading.last] + _PANEL) for heading in headings
-        ]
-        texts = [
-            _wrapped(heading.text, right - left, _HEADING_SIZE)
-            for heading, (left, right) in zip(headings, spans, strict=True)
-        ]
-        line_height = _line_height(_HEADING_SIZE)
-        bottom = self.height + max(len(lines) for lines in texts) * line_height
-        for lines, (left, right) in zip(texts, spans, strict=True):
-            top = bottom - len(lines) * line_height
-            self._add_lines(lines, (left + right) / 2, top, _HEADING_SIZE)
-        self.height = bottom + _GAP / 2
+    def _add_side_by_side(self, texts: Sequence[tuple[str, float, float]], size: float) -> None:
+        """Put texts above what comes next, each around its middle and broken to fit its width."""
+        line_height = _line_height(size)
+        broken = [(_wrapped(text, width, size), middle) for text, middle, width in texts]
+        self.height += max(len(lines) for lines, _ in broken) * line_height
+        for lines, middle in broken:
+            # Texts of fewer lines stand at the bottom, next to their pictures.
+            self._add_lines(lines, middle, self.height - len(lines) * line_height, size)
 
     def _add_lines(self, lines: Sequence[str], x: float, top: float, size: float) -> None:
         for number, line in enumerate(lines):
@@ -237,44 +224,34 @@ class _Layout:
         self.height += line_height
 
 
-def _draw(sheet: Sheet) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _draw(sheet: Sheet, interpolation: str = "none") -> Figure:
     from matplotlib.figure import Figure
 
     layout = _Layout(sheet)
     width, height = layout.width, layout.height
     figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    for one in layout.pictures:
-        place = (one.x / width, 1 - (one.y + one.height) / height)
-        axes = figure.add_axes((*place, one.width / width, one.height / height))
-        _draw_panel(axes, one.panel)
-    for text in layout.texts:
-        figure.text(
-            text.x / width,
-            1 - text.y / height,
-            text.text,
-            size=text.size,
-            color=text.color,
-            rotation=text.rotation,
-            ha="center",
-            va="center",
-            parse_math=False,
-        )
+    for picture in layout.pictures:
+        left, bottom = picture.x / width, 1 - (picture.y + picture.height) / height
+        axes = figure.add_axes((left, bottom, picture.width / width, picture.height / height))
+        _draw_panel(axes, picture.panel, interpolation)
+    plain: Mapping[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
+    for one in layout.texts:
+        x, y = one.x / width, 1 - one.y / height
+        figure.text(x, y, one.text, size=one.size, color=one.color, rotation=one.rotation, **plain)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, panel: Panel, interpolation: str) -> None:
     from matplotlib.patches import Rectangle
 
     axes.set_axis_off()
-    axes.imshow(panel.picture[:, :, ::-1], aspect="auto")
+    axes.imshow(panel.picture[:, :, ::-1], aspect="auto", interpolation=interpolation)
     for boxes, color in ((panel.truth, TRUTH_COLOR), (panel.predicted, PREDICTED_COLOR)):
         for box in boxes:
             corner, size = (box.x - 0.5, box.y - 0.5), (box.width, box.height)
             axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=color, linewidth=2))
-    axes.set_xlim(-0.5, panel.picture.shape[1] - 0.5)
-    axes.set_ylim(panel.picture.shape[0] - 0.5, -0.5)
+    rows, columns = panel.picture.shape[:2]
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
 
 
 def _column_lefts(sheet: Sheet) -> list[float]:
@@ -284,8 +261,8 @@ def _column_lefts(sheet: Sheet) -> list[float]:
     ends = {
         heading.last
         for row in sheet.rows
+        if any(heading.last > heading.first for heading in row.headings)
         for heading in row.headings
-        if any(other.last > other.first for other in row.headings)
     }
     lefts = []
     for column in range(max(len(row.panels) for row in sheet.rows)):

@@ -55,7 +55,7 @@ class Heading:
 class Row:
     """Panels side by side, with headings above and a label at the left."""
 
-    panels: Sequence[Panel | None]
+    panels: Sequence[Panel]
     headings: Sequence[Heading] = ()
     label: str = ""
 
@@ -229,13 +229,11 @@ def scenes_sheet(
     """
     rows = []
     for group in _chunks(_some(labelled), per_row):
-        headings, first = [], 0
-        for label, members in groupby(group, key=lambda pair: pair[0]):
-            last = first + len(list(members)) - 1
-            headings.append(Heading(label, first, last))
-            first = last + 1
-        rows.append(Row([Panel(explanation.frame) for _, explanation in group], headings))
-        rows.append(Row([Panel(explanation.overlay(0)) for _, explanation in group]))
+        labels, explanations = zip(*group, strict=True)
+        places = groupby(range(len(group)), labels.__getitem__)
+        headings = [Heading(label, run[0], run[-1]) for label, (*run,) in places]
+        rows.append(Row([Panel(one.frame) for one in explanations], headings))
+        rows.append(Row([Panel(one.overlay(0)) for one in explanations]))
     return Sheet(rows, title)
 
 

@@ -13,17 +13,9 @@ from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
 from cam.explain.saliency import explain_by_backpropagation
 from cam.explain.styles import Style
-from cam.figures.sheets import (
-    Panel,
-    Sheet,
-    boxes_sheet,
-    class_maps_sheet,
-    comparison_sheet,
-    name_and_score,
-    scenes_sheet,
-    top_classes_sheet,
-)
+from cam.figures import sheets
 from cam.localization import Box, BoxRule, read_boxes, read_ground_truth, read_ilsvrc_ids
+from cam.pictures.lists import Entry
 from cam.pictures.reading import Picture
 from cam.zoo import short_name
 
@@ -34,10 +26,8 @@ class FigureRequest:
 
     Attributes
     ----------
-    names : sequence of str
-        What the pictures are called.
-    pictures : sequence of numpy.ndarray
-        uint8 (H, W, 3) BGR each.
+    entries : sequence of cam.pictures.lists.Entry
+        The pictures; they are read when they are first needed.
     load : callable
         Loads the model that is asked for, or another one of the table by its name.
     style : cam.explain.styles.Style
@@ -56,10 +46,15 @@ class FigureRequest:
         The ground truth's boxes, and the devkit's meta file for XML annotations.
     labels : sequence of str
         A label for each picture.
+    best, units : int
+        How many pictures, and how many units of the class.
+    share : float
+        Pictures are cut to where a unit is above this share of its maximum.
+    report : callable or None
+        Called with 1 whenever a network has explained a picture, `count` times in all.
     """
 
-    names: Sequence[str]
-    pictures: Sequence[Picture]
+    entries: Sequence[Entry]
     load: Callable[[str | None], CamModel]
     style: Style
     rule: BoxRule
@@ -71,6 +66,20 @@ class FigureRequest:
     truth: Path | None = None
     meta: Path | None = None
     labels: Sequence[str] = ()
+    best: int = 6
+    units: int = 3
+    share: float = 0.5
+    report: Callable[[int], object] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many times a picture is explained."""
+        return len(self.entries) * (1 + len(self.also) + len(self.backprop))
+
+    @cached_property
+    def pictures(self) -> list[Picture]:
+        """Each picture, uint8 (H, W, 3) BGR."""
+        return [entry.read() for entry in self.entries]
 
     @cached_property
     def model(self) -> CamModel:
@@ -89,57 +98,63 @@ class FigureRequest:
         """Explain one class of a picture: `wanted`, or the class asked for, or the top one."""
         name = wanted or self.named_class
         classes = None if name is None else [name]
-        return (model or self.model).explain(picture, 1, self.style, classes=classes)
+        return self.told((model or self.model).explain(picture, 1, self.style, classes=classes))
+
+    def told(self, explanation: Explanation) -> Explanation:
+        """Return an explanation, and say that it is there."""
+        if self.report is not None:
+            self.report(1)
+        return explanation
 
 
-def _class_maps(request: FigureRequest) -> Sheet:
+def _class_maps(request: FigureRequest) -> sheets.Sheet:
     first = request.explain(request.pictures[0])
     shown = str(first.indices[0])
     others = [request.explain(image, shown) for image in request.pictures[1:]]
-    return class_maps_sheet([first, *others], **{**request.layout, "title": request.title})
+    return sheets.class_maps_sheet([first, *others], **{**request.layout, "title": request.title})
 
 
-def _top_five(request: FigureRequest) -> Sheet:
+def _top_five(request: FigureRequest) -> sheets.Sheet:
     if len(request.pictures) != 1:
         raise CamError("top5 shows the top classes of one picture")
     (image,) = request.pictures
-    explanation = request.model.explain(image, 5, request.style)
-    return top_classes_sheet(explanation, request.title or "")
+    explanation = request.told(request.model.explain(image, 5, request.style))
+    return sheets.top_classes_sheet(explanation, request.title or "")
 
 
-def _comparison(request: FigureRequest) -> Sheet:
-    pictures = request.pictures
-    columns = [(request.model.name, [request.explain(picture) for picture in pictures])]
+def _comparison(request: FigureRequest) -> sheets.Sheet:
+    explanations = [request.explain(picture) for picture in request.pictures]
+    columns = [(request.model.name, explanations)]
     # Another model's classes may have other numbers: they are found by their names.
-    asked = [
-        (picture, explanation.names[0])
-        for picture, explanation in zip(pictures, columns[0][1], strict=True)
-    ]
+    names = [explanation.names[0] for explanation in explanations]
+    asked = list(zip(request.pictures, names, strict=True))
     for name in request.also:
         model = request.load(name)
         columns.append((name, [request.explain(*one, model) for one in asked]))
     for name in request.backprop:
         model = request.model if name == request.model.name else request.load(name)
         saliency = [
-            explain_by_backpropagation(model, picture, 1, request.style, classes=[wanted])
+            request.told(
+                explain_by_backpropagation(model, picture, 1, request.style, classes=[wanted])
+            )
             for picture, wanted in asked
         ]
         columns.append((f"backprop {name}", saliency))
-    return comparison_sheet(columns, request.title or "")
+    return sheets.comparison_sheet(columns, request.title or "")
 
 
-def _boxes(request: FigureRequest) -> Sheet:
+def _boxes(request: FigureRequest) -> sheets.Sheet:
     panels = []
     for picture, truth in zip(request.pictures, _truth_boxes(request), strict=True):
         explanation = request.explain(picture)
         # The largest box is the one that the evaluation takes.
         boxes = explanation.boxes(0, request.rule)[:1]
-        panels.append(Panel(picture, name_and_score(explanation), boxes, truth))
-    return boxes_sheet(panels, **request.layout)
+        panels.append(sheets.Panel(picture, sheets.name_and_score(explanation), boxes, truth))
+    return sheets.boxes_sheet(panels, **request.layout)
 
 
 def _truth_boxes(request: FigureRequest) -> list[Sequence[Box]]:
-    source, stems = request.truth, [Path(name).stem for name in request.names]
+    source, stems = request.truth, [Path(entry.name).stem for entry in request.entries]
     if source is None:
         if request.meta is not None:
             raise CamError("--meta is for the XML annotations that --truth names")
@@ -150,14 +165,14 @@ def _truth_boxes(request: FigureRequest) -> list[Sequence[Box]]:
     truth = read_ground_truth(source, ilsvrc_ids=ids).select(stems)
     return [
         [
-            Box.from_inclusive_corners(*(int(value) for value in box))
+            Box.from_inclusive_corners(*map(int, box))
             for box in truth.boxes[truth.box_pictures == index]
         ]
         for index in range(len(stems))
     ]
 
 
-def _scenes(request: FigureRequest) -> Sheet:
+def _scenes(request: FigureRequest) -> sheets.Sheet:
     labels, images = request.labels, request.pictures
     if labels and len(labels) != len(images):
         raise CamError(
@@ -165,7 +180,7 @@ def _scenes(request: FigureRequest) -> Sheet:
         )
     explanations = [request.explain(image) for image in images]
     named = labels or [short_name(explanation.names[0]) for explanation in explanations]
-    return scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
+    return sheets.scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,7 @@ class FigureType:
     """
 
     help: str
-    make: Callable[[FigureRequest], Sheet]
+    make: Callable[[FigureRequest], sheets.Sheet]
     options: tuple[str, ...]
 
 
@@ -191,7 +206,7 @@ FIGURES: Mapping[str, FigureType] = {
     "class-maps": FigureType(
         "the maps of one class over several pictures (figure 3)",
         _class_maps,
-        ("named_class", "per_row"),
+        ("named_class", "per_row", "store", "best"),
     ),
     "top5": FigureType(
         "the maps of a picture's top five classes, with their scores (figure 4)", _top_five, ()

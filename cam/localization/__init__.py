@@ -12,7 +12,7 @@ predicted boxes, and so does :func:`read_heatmap_folder`.
 The paper's tables are in :mod:`cam.localization.tables`.
 """
 
-# ruff: noqa: F403 - each module says in its own __all__ what is public.
+# ruff: noqa: F403 - what a module has for others begins with no underscore.
 
 from cam.localization.box_files import *
 from cam.localization.boxes import *

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, TypeVar
+from typing import Literal
 
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_text, write_text
 from cam.localization.boxes import Box
 
-__all__ = ["BoxForm", "format_boxes", "parse_boxes", "read_boxes", "write_boxes"]
-
-_T = TypeVar("_T")
-
 BoxForm = Literal["corners", "original"]
 """How boxes are written as text: see :func:`format_boxes`."""
 
-_LINES: Mapping[BoxForm, Callable[[Box], str]] = {
-    "corners": lambda box: "{} {} {} {}\n".format(*box.corners),
-    "original": lambda box: "{} {} {} {} ".format(*box),
+_FORMS: Mapping[BoxForm, tuple[Callable[[Box], str], Callable[..., Box]]] = {
+    "corners": (lambda box: "{} {} {} {}\n".format(*box.corners), Box.from_corners),
+    "original": (lambda box: "{} {} {} {} ".format(*box), Box),
 }
-_MAKERS: Mapping[BoxForm, Callable[..., Box]] = {"corners": Box.from_corners, "original": Box}
+"""How a box is written in each form, and how it is made of the four numbers."""
 
 
 def format_boxes(boxes: Iterable[Box], form: BoxForm = "corners") -> str:
@@ -51,7 +47,8 @@ def format_boxes(boxes: Iterable[Box], form: BoxForm = "corners") -> str:
     >>> format_boxes([Box(41, 145, 362, 202), Box(102, 188, 242, 126)], "original")
     '41 145 362 202 102 188 242 126 '
     """
-    return "".join(map(_of_form(_LINES, form), boxes))
+    write, _ = _checked_form(form)
+    return "".join(map(write, boxes))
 
 
 def parse_boxes(text: str, form: BoxForm = "corners") -> list[Box]:
@@ -80,7 +77,7 @@ def parse_boxes(text: str, form: BoxForm = "corners") -> list[Box]:
     >>> parse_boxes("41 145 362 202 370 89 -3 1 ", "original")
     [Box(x=41, y=145, width=362, height=202), Box(x=370, y=89, width=-3, height=1)]
     """
-    make = _of_form(_MAKERS, form)
+    _, make = _checked_form(form)
     try:
         numbers = [int(word) for word in text.split()]
     except ValueError as error:
@@ -141,7 +138,7 @@ def read_boxes(path: PathLike, form: BoxForm = "corners") -> list[Box]:
         raise CamError(f"{path}: {error}") from error
 
 
-def _of_form(table: Mapping[BoxForm, _T], form: BoxForm) -> _T:
-    if form not in table:
+def _checked_form(form: BoxForm) -> tuple[Callable[[Box], str], Callable[..., Box]]:
+    if form not in _FORMS:
         raise InvalidValueError(f"boxes are written as 'corners' or 'original', not {form!r}")
-    return table[form]
+    return _FORMS[form]

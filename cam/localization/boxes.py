@@ -18,18 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from cam.errors import InvalidValueError
 from cam.localization.heatmaps import checked_map
 
-__all__ = [
-    "ORIGINAL_THRESHOLDS",
-    "PAPER_FRACTION",
-    "RULES",
-    "Box",
-    "BoxRule",
-    "Rule",
-    "find_boxes",
-    "original_boxes",
-    "paper_box",
-]
-
 ORIGINAL_THRESHOLDS = (20, 100, 110)
 """Grey levels of the original ``generate_bbox.m`` and of its ILSVRC evaluation."""
 

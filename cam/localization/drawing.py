@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from cam.errors import InvalidValueError
 from cam.localization.boxes import Box
 
-__all__ = ["draw_boxes"]
-
 _GREEN = (0, 255, 0)
 _RED = (0, 0, 255)
 
 
 def draw_boxes(
-    picture: NDArray[np.uint8],
-    predicted: Iterable[Box],
-    ground_truth: Iterable[Box] = (),
+    picture: NDArray[np.uint8], predicted: Iterable[Box], ground_truth: Iterable[Box] = ()
 ) -> NDArray[np.uint8]:
     """Draw boxes on a picture: ground truth green, predicted red on top, as in the paper's figures.
 
@@ -45,10 +41,8 @@ def draw_boxes(
         raise InvalidValueError(
             f"boxes are drawn on 8-bit BGR or grey pictures, not {picture.dtype} {picture.shape}"
         )
-    if picture.ndim == 2:
-        canvas = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    else:
-        canvas = np.ascontiguousarray(picture).copy()
+    is_grey = picture.ndim == 2
+    canvas = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if is_grey else picture.copy(order="C")
     line_width = max(1, round(max(canvas.shape[:2]) / 160))
     for boxes, color in ((ground_truth, _GREEN), (predicted, _RED)):
         for box in boxes:

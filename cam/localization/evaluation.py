@@ -13,12 +13,6 @@ from cam.errors import InvalidValueError
 from cam.localization.ground_truth import GroundTruth
 from cam.localization.predictions import MAX_GUESSES, Predictions
 
-__all__ = [
-    "Evaluation",
-    "evaluate",
-    "overlap",
-]
-
 _OVERLAP = 0.5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,6 @@ from cam.localization.ground_truth import (
 from cam.localization.ilsvrc_heatmaps import read_heatmap_folder, read_picture_list, read_record
 from cam.localization.predictions import VARIANTS, Predictions, read_submission
 from cam.localization.tables import PAPER_METHODS
-
-__all__ = ["ExperimentFiles", "Measured", "run_experiment"]
 
 _DEVKIT: Mapping[str, tuple[str, ...]] = {
     "ground_truth": ("evaluation/cache_groundtruth.mat",),
@@ -223,14 +222,7 @@ def _guesses(
         if files.categories is None
         else zoo.read_class_names(files.categories)
     )
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if on_picture is not None:
-            on_picture(done, len(truth))
-
+    done = count(1)
     assert files.heatmaps is not None
     candidates = read_heatmap_folder(
         files.heatmaps,
@@ -238,7 +230,7 @@ def _guesses(
         devkit_labels(names, files.ilsvrc_ids()),
         rule=rule,
         reuse_boxes=reuse_boxes,
-        on_picture=count,
+        on_picture=None if on_picture is None else lambda: on_picture(next(done), len(truth)),
     )
     variants = list(VARIANTS)[: 1 if rule.name == "paper" else None]
     return {variant: candidates.guesses(variant) for variant in variants}

@@ -14,18 +14,12 @@ from numpy.typing import NDArray
 
 from cam.errors import CamError
 from cam.files import PathLike, read_text
-from cam.matlab.matfiles import read_mat
-
-__all__ = [
-    "GroundTruth",
-    "devkit_labels",
-    "read_ground_truth",
-    "read_ilsvrc_ids",
-]
+from cam.matlab import read_mat
 
 _ID_FIELD = re.compile(r"ILSVRC20\d\d(_CLSLOC)?_ID")
 _WNID = re.compile(r"n\d{8}")
 _XML_LIMIT = 1 << 20
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
@@ -283,11 +277,7 @@ def _read_annotation(
         objects = ElementTree.fromstring(text).findall("object")
         names = [str(item.findtext("name", "")).strip() for item in objects]
         boxes = [
-            [
-                float(item.findtext(f"bndbox/{side}", ""))
-                for side in ("xmin", "ymin", "xmax", "ymax")
-            ]
-            for item in objects
+            [float(item.findtext(f"bndbox/{side}", "")) for side in _SIDES] for item in objects
         ]
     except (ElementTree.ParseError, ValueError) as error:
         raise CamError(f"{file} is not an annotation: {error}") from error

@@ -11,14 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_bytes
-from cam.matlab.functions import imresize
-
-__all__ = [
-    "grey_heatmap",
-    "levels_of_colors",
-    "picture_heatmap",
-    "read_heatmap",
-]
+from cam.matlab import imresize
 
 
 def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
@@ -56,8 +49,7 @@ def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
     np.maximum(levels, 0, out=levels)
     levels *= 255
     levels += 0.5
-    grey: NDArray[np.uint8] = levels.astype(np.uint8, order="C")
-    return grey
+    return np.asarray(levels, np.uint8, order="C")
 
 
 def checked_map(activation_map: ArrayLike) -> NDArray[Any]:

@@ -9,42 +9,26 @@ and puts the boxes beside the heat maps, ``top1/NAME_default.txt``. The original
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError, InvalidValueError, MissingFileError
+from cam.errors import CamError, MissingFileError
 from cam.files import PathLike, read_json, write_bytes, write_json
 from cam.localization.box_files import read_boxes
-from cam.localization.boxes import Box, BoxRule
+from cam.localization.boxes import BoxRule
 from cam.localization.heatmaps import read_heatmap
 from cam.localization.predictions import Candidates
-from cam.matlab.matfiles import read_mat, write_mat
-
-if TYPE_CHECKING:
-    from cam.explain.explanation import Explanation
-
-__all__ = [
-    "RECORD_FILE",
-    "TOP",
-    "is_complete",
-    "read_heatmap_folder",
-    "read_picture_list",
-    "read_record",
-    "write_ilsvrc_heatmaps",
-    "write_record",
-]
+from cam.matlab import read_mat, write_mat
+from cam.pictures.lists import read_list, with_unique_stems
 
 TOP = 5
 """How many classes have a heat map."""
-
-CROPS = 10
-"""Of how many crops a heat map is merged."""
 
 RECORD_FILE = "record.json"
 """Says what made the heat maps of a folder; the original has no such file."""
@@ -54,18 +38,28 @@ _JPEG_QUALITY = 75
 _IDENTITY = ("model", "caffemodel_sha256", "style", "method", "smooth")
 
 
-def write_ilsvrc_heatmaps(explanation: Explanation, folder: PathLike, name: str) -> None:
+def write_ilsvrc_heatmaps(
+    heatmaps: Sequence[NDArray[np.uint8]],
+    scores: NDArray[np.floating],
+    order: NDArray[np.integer],
+    folder: PathLike,
+    name: str,
+) -> None:
     """Write the heat maps and the class order of one picture as the original does.
 
-    Each merged map is resized to the picture's own size (MATLAB's bicubic), divided by its maximum
-    and written as a grey JPEG. The ``.mat`` has ``IDX_category``, the classes from 1 by descending
-    probability, and ``value_category``, the probabilities in that order; both are columns of single
-    precision.
+    The heat maps are written as grey JPEGs. The ``.mat`` has ``IDX_category``, the classes from 1
+    by descending probability, and ``value_category``, the probabilities in that order; both are
+    columns of single precision.
 
     Parameters
     ----------
-    explanation : cam.explain.explanation.Explanation
-        Of the ten-crop style ``"matlab"``, with five classes or more.
+    heatmaps : sequence of numpy.ndarray
+        uint8 (rows, columns) of the picture's size, for the best class, the second, and so on; see
+        `cam.localization.picture_heatmap`.
+    scores : numpy.ndarray
+        The probability of each class, shape (C,).
+    order : numpy.ndarray
+        The indices of all classes, from 0, by descending probability.
     folder : path-like
         The folder; it is created if it is missing.
     name : str
@@ -73,8 +67,6 @@ def write_ilsvrc_heatmaps(explanation: Explanation, folder: PathLike, name: str)
 
     Raises
     ------
-    InvalidValueError
-        If the explanation is of another style or has fewer classes.
     CamError
         If a file cannot be written.
 
@@ -82,21 +74,14 @@ def write_ilsvrc_heatmaps(explanation: Explanation, folder: PathLike, name: str)
     --------
     is_complete : The ``.mat`` is written last, so a picture that has it has everything.
     """
-    if explanation.style.crops != CROPS or len(explanation.indices) < TOP:
-        raise InvalidValueError(
-            f"ILSVRC heat maps are of the top {TOP} classes in the matlab style (ten crops), not "
-            f"of {len(explanation.indices)} in the {explanation.style.name} style"
-        )
     target = Path(folder)
-    for rank in range(TOP):
-        heatmap = explanation.picture_heat_map(rank)
+    for rank, heatmap in enumerate(heatmaps):
         _, encoded = cv2.imencode(".jpg", heatmap, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         write_bytes(target / f"top{rank + 1}" / f"{name}.jpg", encoded.data)
-    order = explanation.style.class_order(explanation.scores)
     write_mat(
         target / f"{name}.mat",
         {
-            "value_category": explanation.scores[order].astype(np.float32),
+            "value_category": scores[order].astype(np.float32),
             "IDX_category": (order + 1).astype(np.float32),
         },
     )
@@ -203,8 +188,10 @@ def read_heatmap_folder(
         labels[index] = _top_labels(root / f"{stems[index]}.mat", class_labels)
         for rank in range(TOP):
             heatmap = root / f"top{rank + 1}" / f"{stems[index]}.jpg"
-            found = _stored_boxes(heatmap) if reuse_boxes else None
-            if found is None:
+            stored = heatmap.with_name(f"{stems[index]}_default.txt")
+            if reuse_boxes and stored.is_file():
+                found = read_boxes(stored, "original")
+            else:
                 found = (rule or BoxRule()).boxes(read_heatmap(heatmap))
             for number, box in enumerate(found[:2]):
                 boxes[index, rank, number] = box.corners
@@ -230,11 +217,6 @@ def _top_labels(file: Path, class_labels: NDArray[np.int64]) -> NDArray[np.int64
     return class_labels[indices]
 
 
-def _stored_boxes(heatmap: Path) -> list[Box] | None:
-    boxes = heatmap.with_name(f"{heatmap.stem}_default.txt")
-    return read_boxes(boxes, "original") if boxes.is_file() else None
-
-
 def read_picture_list(
     path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
 ) -> list[Path]:
@@ -251,7 +233,7 @@ def read_picture_list(
     Returns
     -------
     list of pathlib.Path
-        The pictures in the list's order.
+        The pictures in the list's order, as absolute paths.
 
     Raises
     ------
@@ -259,31 +241,7 @@ def read_picture_list(
         If the list cannot be read or is empty, or two pictures have the same name, whose files
         would be the same.
     """
-    source = Path(path)
-    try:
-        lines = source.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise CamError(f"cannot read the list {source}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CamError(f"{source} is not a text file with one picture a line") from error
-    base = source.parent if root is None else Path(root)
-    pictures = [base / name for name in _without_labels(line.strip() for line in lines)]
-    if not pictures:
-        raise CamError(f"{source} lists no picture")
-    seen: dict[str, Path] = {}
-    for picture in pictures:
-        if picture.stem in seen:
-            raise CamError(
-                f"{source} has two pictures called {picture.stem}: {seen[picture.stem]}, {picture}"
-            )
-        seen[picture.stem] = picture
-    return pictures
-
-
-def _without_labels(lines: Iterable[str]) -> list[str]:
-    names = [line for line in lines if line]
-    split = [name.rsplit(maxsplit=1) for name in names]
-    # A file's name may end in a number, too, but not each name of a list.
-    if all(len(words) == 2 and words[1].isdecimal() for words in split):
-        return [words[0] for words in split]
-    return names
+    entries = list(with_unique_stems(read_list(path, root=root)))
+    if not entries:
+        raise CamError(f"{path} lists no picture")
+    return [Path(entry.path) for entry in entries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +13,6 @@ from numpy.typing import NDArray
 
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_text, write_text
-
-__all__ = [
-    "MAX_GUESSES",
-    "VARIANTS",
-    "Candidates",
-    "Predictions",
-    "Variant",
-    "read_submission",
-    "write_submission",
-]
 
 MAX_GUESSES = 5
 """Further guesses are ignored, as by the devkit."""
@@ -124,8 +115,7 @@ class Candidates:
             )
         first, chosen = self.boxes[:, classes, 0], self.boxes[:, classes, ranks]
         return Predictions(
-            labels=self.labels[:, classes],
-            boxes=np.where(np.isnan(chosen), first, chosen),
+            labels=self.labels[:, classes], boxes=np.where(np.isnan(chosen), first, chosen)
         )
 
 
@@ -193,8 +183,6 @@ def write_submission(path: PathLike, predictions: Predictions) -> None:
     """
     boxes = np.where(np.isnan(predictions.boxes), -1, predictions.boxes)
     table = np.concatenate([predictions.labels[..., None].astype(np.float64), boxes], axis=-1)
-    lines = (
-        " ".join(f"{number:.10g}" for number in row)
-        for row in table.reshape(len(predictions), -1).tolist()
-    )
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    text = io.StringIO()
+    np.savetxt(text, table.reshape(len(predictions), -1), "%.10g")
+    write_text(path, text.getvalue())

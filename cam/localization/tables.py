@@ -19,28 +19,11 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_json
-
-__all__ = [
-    "NOT_IN_THE_PAPER",
-    "NOT_MEASURED",
-    "PAPER_CLASSIFICATION",
-    "PAPER_LOCALIZATION",
-    "PAPER_METHODS",
-    "ComparisonRow",
-    "Measurement",
-    "TableFormat",
-    "Task",
-    "TopErrors",
-    "comparison_rows",
-    "parse_measurement",
-    "read_measurements",
-    "render",
-]
 
 NOT_MEASURED = "not measured"
 NOT_IN_THE_PAPER = "not in the paper"
@@ -49,7 +32,6 @@ Task = Literal["classification", "localization"]
 TableFormat = Literal["markdown", "csv", "json"]
 
 _PAPER_BOXES = "bbox1"
-_TASKS: tuple[Task, ...] = ("classification", "localization")
 
 
 @dataclass(frozen=True)
@@ -106,16 +88,7 @@ _PAPER: Mapping[Task, Mapping[str, TopErrors]] = {
     "classification": PAPER_CLASSIFICATION,
     "localization": PAPER_LOCALIZATION,
 }
-_CSV_HEADER = (
-    "task",
-    "method",
-    "paper_top1",
-    "paper_top5",
-    "measured_top1",
-    "measured_top5",
-    "pictures",
-    "model",
-)
+_CSV_HEADER = "task,method,paper_top1,paper_top5,measured_top1,measured_top5,pictures,model\n"
 _PAPER_DIGITS: Mapping[Task, int] = {"classification": 1, "localization": 2}
 
 
@@ -168,9 +141,9 @@ class ComparisonRow:
     task: Task
     method: str
     paper: TopErrors | None
-    measured: TopErrors | None
-    pictures: int | None
-    model: str | None
+    measured: TopErrors | None = None
+    pictures: int | None = None
+    model: str | None = None
 
 
 def parse_measurement(record: object) -> Measurement:
@@ -207,7 +180,7 @@ def parse_measurement(record: object) -> Measurement:
         raise CamError("the measurement has no number of 'pictures'")
     if record.get("unit", "percent") != "percent":
         raise CamError(f"the measurement's unit is {record['unit']!r}, not 'percent'")
-    errors = {task: _parse_errors(task, record.get(task)) for task in _TASKS}
+    errors = {task: _parse_errors(task, record.get(task)) for task in _PAPER}
     if not any(errors.values()):
         raise CamError("the measurement has neither 'classification' nor 'localization'")
     model = record.get("model")
@@ -275,7 +248,7 @@ def comparison_rows(measured: Iterable[Measurement]) -> list[ComparisonRow]:
     ('VGGnet-GAP', TopErrors(top1=33.4, top5=12.2), None)
     """
     measurements = list(measured)
-    return [row for task in _TASKS for row in _rows_of(task, measurements)]
+    return [row for task in _PAPER for row in _rows_of(task, measurements)]
 
 
 def render(rows: Sequence[ComparisonRow], form: TableFormat = "markdown") -> str:
@@ -307,32 +280,18 @@ def render(rows: Sequence[ComparisonRow], form: TableFormat = "markdown") -> str
 
 
 def _rows_of(task: Task, measurements: Sequence[Measurement]) -> list[ComparisonRow]:
-    paper = _PAPER[task]
-    measured: dict[str, Measurement] = {}
-    for measurement in measurements:
-        if getattr(measurement, task) is None:
+    rows = {name: ComparisonRow(task, name, paper) for name, paper in _PAPER[task].items()}
+    for one in measurements:
+        errors: TopErrors | None = getattr(one, task)
+        if errors is None:
             continue
-        name = _row_name(measurement)
-        if name in measured:
+        # Boxes that are not the paper's are named: their errors are no match for the paper's.
+        name = one.method if one.boxes == _PAPER_BOXES else f"{one.method}, {one.boxes}"
+        row = rows.get(name, ComparisonRow(task, name, None))
+        if row.measured is not None:
             raise CamError(f"there are two measurements of the {task} error of {name}: give one")
-        measured[name] = measurement
-    names = [*paper, *(name for name in measured if name not in paper)]
-    return [_row(task, name, measured.get(name)) for name in names]
-
-
-def _row_name(measurement: Measurement) -> str:
-    """Name boxes that are not the paper's, whose errors are no match for the paper's."""
-    if measurement.boxes == _PAPER_BOXES:
-        return measurement.method
-    return f"{measurement.method}, {measurement.boxes}"
-
-
-def _row(task: Task, name: str, measurement: Measurement | None) -> ComparisonRow:
-    paper = _PAPER[task].get(name)
-    if measurement is None:
-        return ComparisonRow(task, name, paper, None, None, None)
-    errors: TopErrors = getattr(measurement, task)
-    return ComparisonRow(task, name, paper, errors, measurement.pictures, measurement.model)
+        rows[name] = replace(row, measured=errors, pictures=one.pictures, model=one.model)
+    return list(rows.values())
 
 
 def _parse_errors(task: Task, errors: object) -> TopErrors | None:
@@ -372,19 +331,17 @@ def _row_cells(row: ComparisonRow) -> list[str]:
 
 def _markdown(rows: Sequence[ComparisonRow]) -> str:
     tables = []
-    for task in _TASKS:
+    for task in _PAPER:
         lines = [
-            f"### {task.capitalize()} error on the ILSVRC validation set (%)",
-            "",
+            f"### {task.capitalize()} error on the ILSVRC validation set (%)\n",
             "| Method | Paper top-1 | Paper top-5 | Measured top-1 | Measured top-5 | Pictures "
             "| Model |",
             "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
-        for row in rows:
-            if row.task == task:
-                lines.append(f"| {' | '.join(map(_markdown_cell, _row_cells(row)))} |")
-        tables.append("\n".join(lines))
-    return "\n\n".join(tables) + "\n"
+        cells = (map(_markdown_cell, _row_cells(row)) for row in rows if row.task == task)
+        lines += [f"| {' | '.join(row)} |" for row in cells]
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
 
 
 def _markdown_cell(text: str) -> str:
@@ -393,10 +350,8 @@ def _markdown_cell(text: str) -> str:
 
 def _csv(rows: Sequence[ComparisonRow]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CSV_HEADER)
-    writer.writerows([row.task, *_row_cells(row)] for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerows([row.task, *_row_cells(row)] for row in rows)
+    return _CSV_HEADER + text.getvalue()
 
 
 def _json(rows: Sequence[ComparisonRow]) -> str:

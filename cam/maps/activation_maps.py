@@ -1,25 +1,18 @@
-"""Class activation maps: weighted sums of the last convolution's maps, and the ten-crop merge."""
+"""Class activation maps: weighted sums of the last convolution's maps, and their enlargement."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError
-from cam.matlab.functions import imresize
+from cam.errors import InvalidValueError
+from cam.maps.precision import floating
+from cam.matlab.resizing import imresize
 
 Array = NDArray[Any]
-
-
-class CropPosition(NamedTuple):
-    """Where a crop's upper left corner lies in the frame, and whether the crop is mirrored."""
-
-    row: int
-    column: int
-    mirrored: bool
 
 
 def return_cam_map(activations: Array, class_weights: Array) -> Array:
@@ -31,19 +24,21 @@ def return_cam_map(activations: Array, class_weights: Array) -> Array:
     Parameters
     ----------
     activations : numpy.ndarray
-        The last convolution's output, shape (N, K, h, w).
+        The last convolution's output, shape (N, K, h, w), real numbers.
     class_weights : numpy.ndarray
-        The class layer's rows of the classes wanted, shape (T, K).
+        The class layer's rows of the classes wanted, shape (T, K), real numbers.
 
     Returns
     -------
     numpy.ndarray
-        Shape (N, T, h, w); single precision for single-precision input.
+        Shape (N, T, h, w), of NumPy's type for products of the arguments', as in the port: single
+        precision for single-precision arguments. Where that is an integer type or half precision,
+        in which the port's sums wrap around or overflow, double or single precision.
 
     Raises
     ------
-    CamError
-        If the shapes do not fit each other.
+    InvalidValueError
+        If the shapes do not fit each other, or an argument has no real numbers.
 
     References
     ----------
@@ -57,13 +52,12 @@ def return_cam_map(activations: Array, class_weights: Array) -> Array:
     array([[-4., -4.],
            [-4., -4.]], dtype=float32)
     """
-    activations = np.ascontiguousarray(activations)
-    class_weights = np.ascontiguousarray(class_weights)
+    activations, class_weights = _operands(activations, class_weights)
     if activations.ndim != 4:
-        raise CamError(f"activations have the shape (N, K, h, w), not {activations.shape}")
+        raise InvalidValueError(f"activations have the shape (N, K, h, w), not {activations.shape}")
     count, channels, rows, columns = activations.shape
     if class_weights.ndim != 2 or class_weights.shape[1] != channels:
-        raise CamError(
+        raise InvalidValueError(
             f"class weights of shape {class_weights.shape} do not fit activations of {channels} "
             f"channels: they need the shape (classes, {channels})"
         )
@@ -72,6 +66,15 @@ def return_cam_map(activations: Array, class_weights: Array) -> Array:
         activations.reshape(count, 1, channels, rows * columns),
     )
     return maps.reshape(count, len(class_weights), rows, columns)
+
+
+def _operands(*arrays: Array) -> list[Array]:
+    """Return arrays contiguous, and floating where their product would not be so."""
+    kinds = [np.asarray(array).dtype for array in arrays]
+    product = np.result_type(*kinds) if all(kind.kind in "biuf" for kind in kinds) else None
+    if product is None or product.kind != "f" or product.itemsize < 4:
+        arrays = tuple(floating(array, "a class activation map") for array in arrays)
+    return [np.ascontiguousarray(array) for array in arrays]
 
 
 def pooled_features(activations: Array, maximum: bool = False) -> NDArray[np.float32]:
@@ -120,12 +123,12 @@ def py_returnCAMmap(activation: Array, weights_LR: Array) -> NDArray[np.float64]
     numpy.ndarray
         For one image shape (h, w, T), with the values of the port bit by bit. For N > 1 images,
         which the port refuses, shape (h, w, T, N), the order of the original `returnCAMmap.m`.
-        Double precision, as in the port, holding sums in the precision of the arguments.
+        Double precision, as in the port, holding sums in the precision of `return_cam_map`.
 
     Raises
     ------
-    CamError
-        If the shapes do not fit each other.
+    InvalidValueError
+        If the shapes do not fit each other, or an argument has no real numbers.
 
     References
     ----------
@@ -165,8 +168,9 @@ def enlarge_maps(maps: Array, size: int) -> Array:
     if rows != columns or maps.dtype.kind != "f" or not np.isfinite(maps).all():
         enlarged = imresize(np.moveaxis(maps, (-2, -1), (0, 1)), (size, size))
         return np.moveaxis(enlarged, (0, 1), (-2, -1))
-    # Matrices this small are faster with their zeros, and the maps stay as they lie in memory.
-    # As `imresize` does, each of the two axes is summed in double and rounded to the maps' type.
+    # A third of the time of `imresize`: matrices this small are faster with their zeros, and the
+    # maps need not be copied to lie as they lay. The sums are the same: each of the two axes is
+    # summed in double and rounded to the maps' type.
     weights = _enlarging_matrix(rows, size)
     stretched = np.matmul(weights, maps).astype(maps.dtype)
     enlarged_maps: Array = np.matmul(stretched, weights.T).astype(maps.dtype)
@@ -177,91 +181,3 @@ def enlarge_maps(maps: Array, size: int) -> Array:
 def _enlarging_matrix(length: int, size: int) -> NDArray[np.float64]:
     """Return the weights (size, length) with which `imresize` enlarges one axis."""
     return np.ascontiguousarray(imresize(np.eye(length), (size, length)))
-
-
-def ten_crop_positions(crop: int, frame: int = 256) -> tuple[CropPosition, ...]:
-    """Return where the original's ten crops lie, in the original's order.
-
-    Parameters
-    ----------
-    crop : int
-        Rows and columns of a crop.
-    frame : int, optional
-        Rows and columns of the picture.
-
-    Returns
-    -------
-    tuple of CropPosition
-        The four corners with the column in the outer loop, the center, and the same five places
-        mirrored left to right. The mirroring is done after cropping.
-
-    Raises
-    ------
-    CamError
-        If the crop does not fit into the frame.
-
-    References
-    ----------
-    `matlab/demo/classification_demo.m` of Caffe, from which the original's `prepare_image.m`
-    comes. It halves the last corner's offset counted from one, so an odd margin rounds up.
-
-    Examples
-    --------
-    >>> [(row, column) for row, column, mirrored in ten_crop_positions(224) if not mirrored]
-    [(0, 0), (32, 0), (0, 32), (32, 32), (16, 16)]
-    """
-    if not 0 < crop <= frame:
-        raise CamError(f"a crop of {crop} pixels does not fit into a frame of {frame}")
-    offsets = (0, frame - crop)
-    center = (frame - crop + 1) // 2
-    places = [(row, column) for column in offsets for row in offsets] + [(center, center)]
-    return tuple(
-        CropPosition(row, column, mirrored) for mirrored in (False, True) for row, column in places
-    )
-
-
-def merge_ten_crop(maps: Array, crop: int, frame: int = 256) -> NDArray[np.float32]:
-    """Merge the maps of ten crops into maps of the whole picture.
-
-    The absolute values are summed, over the crops and over three identical channels. The sum is
-    not divided by how many crops cover a pixel: the middle is covered more often than the border.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (10, T, crop, crop), in the order of `ten_crop_positions`.
-    crop : int
-        Rows and columns of a crop.
-    frame : int, optional
-        Rows and columns of the picture.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (T, frame, frame), single precision, not negative.
-
-    Raises
-    ------
-    CamError
-        If the maps are not ten crops of that size.
-
-    References
-    ----------
-    `mergeTenCrop.m` of the original.
-
-    Examples
-    --------
-    >>> merged = merge_ten_crop(np.full((10, 1, 224, 224), -1.0), crop=224)
-    >>> merged[0, [0, 128], [0, 128]]
-    array([ 6., 30.], dtype=float32)
-    """
-    positions = ten_crop_positions(crop, frame)
-    if maps.ndim != 4 or maps.shape[0] != len(positions) or maps.shape[2:] != (crop, crop):
-        raise CamError(
-            f"maps of ten crops have the shape (10, classes, {crop}, {crop}), not {maps.shape}"
-        )
-    merged = np.zeros((maps.shape[1], frame, frame), dtype=np.float32)
-    for crop_maps, (row, column, mirrored) in zip(maps, positions, strict=True):
-        upright = crop_maps[:, :, ::-1] if mirrored else crop_maps
-        merged[:, row : row + crop, column : column + crop] += np.abs(upright)
-    return merged * np.float32(3.0)

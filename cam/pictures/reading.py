@@ -1,4 +1,4 @@
-"""Reading pictures and cutting the network's input out of them."""
+"""Reading pictures, whoever they come from; the center crop; writing pictures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError
-from cam.files import atomic_path
+from cam.errors import CamError, InvalidValueError
+from cam.files import MAX_BYTES, read_bytes, write_bytes
+from cam.pictures.sizes import FORMATS, check_pixels, claimed_size, jpeg_segments
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,9 +22,9 @@ Picture = NDArray[np.uint8]
 PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]
 
 FRAME = 256
-"""Rows and columns that every picture is resized to before it is cropped."""
+"""Rows and columns that pictures are resized to before they are cropped; see `frame_size`."""
 
-MAX_FILE_BYTES = 512 * 2**20
+_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", 0xDA
 
 
 def read_picture(source: PictureSource) -> Picture:
@@ -32,9 +33,9 @@ def read_picture(source: PictureSource) -> Picture:
     Parameters
     ----------
     source : path-like, numpy.ndarray or PIL.Image.Image
-        A file in any format that OpenCV reads; an array, (H, W), (H, W, 1), (H, W, 3) in BGR order
-        or (H, W, 4) in BGRA order, of uint8, uint16 or floating-point numbers in [0, 1]; or a
-        Pillow image.
+        A file, in any format of `cam.pictures.sizes.FORMATS` that OpenCV reads; an array, (H, W),
+        (H, W, 1), (H, W, 3) in BGR order or (H, W, 4) in BGRA order, of uint8, uint16 or
+        floating-point numbers in [0, 1]; or a Pillow image.
 
     Returns
     -------
@@ -46,7 +47,9 @@ def read_picture(source: PictureSource) -> Picture:
     Raises
     ------
     CamError
-        If the picture is missing, empty, truncated or not a picture.
+        If the picture is missing, empty, truncated or not a picture, if its file is over 512 MiB
+        or not a regular file, or if it has more pixels than CAM_MAX_PIXELS allows; an
+        `InvalidValueError` if an array or another object is no picture.
 
     Examples
     --------
@@ -57,17 +60,11 @@ def read_picture(source: PictureSource) -> Picture:
         return _from_array(source)
     if hasattr(source, "getexif"):
         return _from_pillow(source)
-    return _from_file(Path(source))
-
-
-def _from_file(path: Path) -> Picture:
-    try:
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise CamError(f"{path}: over {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CamError(f"cannot read {path}: {error.strerror}") from error
-    return decode_picture(data, str(path))
+    if isinstance(source, (str, os.PathLike)):
+        return decode_picture(read_bytes(source, limit=MAX_BYTES), os.fspath(source))
+    raise InvalidValueError(
+        f"a picture is a path, an array or a Pillow image, not {type(source).__name__}"
+    )
 
 
 def decode_picture(data: bytes, source: str) -> Picture:
@@ -83,12 +80,16 @@ def decode_picture(data: bytes, source: str) -> Picture:
     Raises
     ------
     CamError
-        If the picture is empty, truncated or not a picture.
+        If the picture is empty, truncated, too large or not a picture.
     """
     if not data:
         raise CamError(f"{source}: the file is empty")
     if _is_cut_off(data):
         raise CamError(f"{source}: the picture is truncated")
+    size = claimed_size(data)
+    if size is None:
+        raise CamError(f"{source}: not a picture in a format that is read ({FORMATS}), or damaged")
+    check_pixels(size, source)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -103,26 +104,16 @@ def _is_cut_off(data: bytes) -> bool:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"IEND" not in data
     if data.startswith(b"\xff\xd8"):
-        return data.rfind(b"\xff\xd9") < _first_scan(data)
+        # The end of a thumbnail, in a header, is not the picture's.
+        pixels = [at for marker, at in jpeg_segments(data) if marker == _START_OF_SCAN]
+        return not pixels or data.rfind(_END_OF_IMAGE) < pixels[0]
     return False
-
-
-def _first_scan(data: bytes) -> int:
-    """Return where a JPEG's pixels begin, behind its headers and any thumbnail in them."""
-    start_of_scan, position = 0xDA, 2
-    while (
-        position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != start_of_scan
-    ):
-        # Any number of FF bytes may stand before a marker.
-        is_fill = data[position + 1] == 0xFF
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        position += 1 if is_fill else 2 + length
-    return position
 
 
 def _from_pillow(image: Any) -> Picture:
     from PIL import ImageOps
 
+    check_pixels(image.size, "the Pillow image")
     try:
         upright = ImageOps.exif_transpose(image)
         # Older releases of Pillow open 16-bit files as 32-bit ones.
@@ -135,16 +126,13 @@ def _from_pillow(image: Any) -> Picture:
 
 
 def _from_array(array: NDArray[Any]) -> Picture:
-    if (
-        array.ndim not in (2, 3)
-        or 0 in array.shape
-        or (array.ndim == 3 and array.shape[2] not in (1, 3, 4))
-    ):
-        raise CamError(
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or 0 in array.shape or channels not in (1, 3, 4):
+        raise InvalidValueError(
             f"an array of shape {array.shape} is not a picture; (H, W) and (H, W, 1, 3 or 4) are"
         )
     pixels = _to_uint8(array)
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
+    if channels == 1:
         return np.ascontiguousarray(np.broadcast_to(np.atleast_3d(pixels), (*pixels.shape[:2], 3)))
     return np.ascontiguousarray(pixels[:, :, :3])
 
@@ -154,12 +142,37 @@ def _to_uint8(array: NDArray[Any]) -> Picture:
         return array
     if array.dtype.newbyteorder("=") == np.uint16:
         return np.asarray(array >> 8, np.uint8)
-    if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
-        return np.round(array * 255).astype(np.uint8)
-    raise CamError(
-        f"an array of {array.dtype} with values {array.min()} to {array.max()} is not a picture; "
-        "uint8, uint16 and floating-point numbers in [0, 1] are"
+    values = ""
+    if array.dtype.kind == "f":
+        lowest, highest = array.min(), array.max()
+        if lowest >= 0 and highest <= 1:
+            return np.round(array * 255).astype(np.uint8)
+        values = f" with values {lowest} to {highest}"
+    raise InvalidValueError(
+        f"an array of {array.dtype}{values} is not a picture; uint8, uint16 and floating-point "
+        "numbers in [0, 1] are"
     )
+
+
+def frame_size(crop: int) -> int:
+    """Return the rows and columns that a picture is resized to before crops are cut out of it.
+
+    Parameters
+    ----------
+    crop : int
+        Rows and columns of a crop.
+
+    Returns
+    -------
+    int
+        256, as in both published programs; for larger crops 256/224 of the crop.
+
+    Examples
+    --------
+    >>> frame_size(224), frame_size(227), frame_size(448)
+    (256, 256, 512)
+    """
+    return FRAME if crop <= FRAME else round(FRAME / 224 * crop)
 
 
 def center_crop(frame: Picture, crop: int) -> tuple[slice, slice]:
@@ -208,5 +221,4 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
         _, encoded = cv2.imencode(extension, picture)
     except cv2.error as error:
         raise CamError(f"cannot write {path}: OpenCV does not write {extension!r} files") from error
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    write_bytes(path, encoded.tobytes())

@@ -31,8 +31,7 @@ def find_tool(name: str) -> Path:
     CamError
         If there is none.
     """
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
+    found = shutil.which(Path(sys.executable).parent / name) or shutil.which(name)
     if found is None:
         raise CamError(
             f"Caffe's tool {name} is not installed: build Caffe with docker/build_caffe.sh, "

@@ -6,16 +6,16 @@ import os
 import random
 import re
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cam.errors import CamError, InvalidValueError, MissingFileError
 from cam.files import PathLike, write_text
+from cam.pictures.lists import list_lines, split_label
 from cam.training.caffetools import failure_line, find_tool
+from cam.training.snapshots import unfinished_folder
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LARGEST_LABEL = 2**31 - 1
@@ -79,7 +79,7 @@ def list_folder(folder: PathLike) -> tuple[list[LabelledPicture], list[str]]:
     return pictures, names
 
 
-def read_list(path: str | os.PathLike[str]) -> list[LabelledPicture]:
+def read_list(path: PathLike) -> list[LabelledPicture]:
     """Read a list of pictures and labels as Caffe's tools take it.
 
     Parameters
@@ -98,21 +98,26 @@ def read_list(path: str | os.PathLike[str]) -> list[LabelledPicture]:
         If the file cannot be read or is empty, or a line has no label; the message names the line.
         (Caffe's own tool takes such a line for a picture of class 0.)
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise CamError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CamError(f"{path}: not a text file") from error
     pictures = []
-    for number, line in enumerate(lines, 1):
-        file, _, label = line.rpartition(" ")
-        if not (file and label.isascii() and label.isdigit() and int(label) <= LARGEST_LABEL):
-            raise CamError(f"{path}, line {number}: {line!r} is not a path, a space and a label")
+    for number, line in list_lines(path):
+        file, label = split_label(line)
+        if not _is_text(line):
+            raise CamError(f"{path}, line {number}: not text in UTF-8")
+        if label is None or len(label) > len(str(LARGEST_LABEL)) or int(label) > LARGEST_LABEL:
+            raise CamError(
+                f"{path}, line {number}: {line[:200]!r} is not a path, a space and a label"
+            )
         pictures.append(LabelledPicture(file, int(label)))
     if not pictures:
         raise CamError(f"{path}: it lists no pictures")
     return pictures
+
+
+def _is_text(line: str) -> bool:
+    try:
+        return bool(line.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def write_lmdb(
@@ -169,10 +174,9 @@ def write_lmdb(
     ordered = list(pictures)
     if seed is not None:
         random.Random(seed).shuffle(ordered)
-    options = [f"--resize_height={size}", f"--resize_width={size}"]
-    if encoding:
-        options += ["--encoded", f"--encode_type={encoding}"]
-    with _folder_beside(target) as workspace:
+    encoded = ["--encoded", f"--encode_type={encoding}"] if encoding else []
+    options = [f"--resize_height={size}", f"--resize_width={size}", *encoded]
+    with unfinished_folder(target) as workspace:
         listed, lmdb = workspace / "list.txt", workspace / "lmdb"
         write_text(listed, "".join(f"{p.path} {p.label}\n" for p in ordered))
         command = [str(tool), *options, f"{root}/", str(listed), str(lmdb)]
@@ -197,18 +201,6 @@ def _check_request(
     for picture in pictures:
         if not (root / picture.path).is_file():
             raise MissingFileError(f"{root / picture.path}: no such picture")
-
-
-@contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
-    """Give a temporary folder from which a result can be renamed to its final name."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workspace = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise CamError(f"cannot write {target}: {error.strerror}") from error
-    with workspace as name:
-        yield Path(name)
 
 
 def _convert(command: Sequence[str], skip_unreadable: bool, report: Callable[[int], None]) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cam.caffe.caffemodel import CaffeModel
 from cam.caffe.head import find_head
-from cam.caffe.network import Network
+from cam.caffe.network import Network, fit_weights
 from cam.caffe.prototxt import upgraded
 from cam.caffe.schema import message_class
 from cam.errors import CamError
@@ -18,6 +19,10 @@ DATA_PARAMETERS: Mapping[str, str] = {
     "ImageData": "image_data_param",
 }
 """The layers that read pictures and labels, and the field of each that names its source."""
+
+
+PHASES = ("TRAIN", "TEST")
+"""Caffe's phases by their numbers."""
 
 
 def deploy_form(net: Any, phase: str = "TEST", source: str = "prototxt") -> Any:
@@ -122,17 +127,12 @@ def layers_of_phase(net: Any, phase: str) -> Iterator[Any]:
 
 def _meets(rule: Any, phase: str, state: Any) -> bool:
     return (
-        (not rule.HasField("phase") or rule.phase == _phase_number(rule, phase))
+        (not rule.HasField("phase") or PHASES[rule.phase] == phase)
         and (not rule.HasField("min_level") or state.level >= rule.min_level)
         and (not rule.HasField("max_level") or state.level <= rule.max_level)
         and set(rule.stage) <= set(state.stage)
         and not set(rule.not_stage) & set(state.stage)
     )
-
-
-def _phase_number(rule: Any, phase: str) -> int:
-    number: int = rule.DESCRIPTOR.fields_by_name["phase"].enum_type.values_by_name[phase].number
-    return number
 
 
 def head_layers(network: Network) -> frozenset[str]:
@@ -216,24 +216,16 @@ def check_initial_weights(
     CamError
         If weights of a layer have another shape, a frozen layer has none, or no layer has any.
     """
-    shared = [name for name in network.weight_shapes if name in model.blobs]
+    shapes = network.weight_shapes
+    shared = {name: shapes[name] for name in shapes if name in model.blobs}
     if not shared:
         raise CamError(f"{source}: it has weights for no layer of {network.source}")
-    missing = [name for name in network.weight_shapes if name in frozen and name not in shared]
+    missing = [name for name in shapes if name in frozen and name not in shared]
     if missing:
         raise CamError(
             f"{source}: no weights for {', '.join(missing)}, which would stay frozen as drawn"
         )
-    for name in shared:
-        blobs, shapes = model.blobs[name], network.weight_shapes[name]
-        if len(blobs) != len(shapes):
-            raise CamError(
-                f"{source}: layer {name!r} has {len(blobs)} blobs; "
-                f"{network.source} asks for {len(shapes)}"
-            )
-        for blob, shape in zip(blobs, shapes, strict=True):
-            if blob.shape not in (shape, (1,) * (4 - len(shape)) + shape):
-                raise CamError(
-                    f"{source}: layer {name!r} has a blob of shape {blob.shape}; {network.source} "
-                    f"asks for {shape}; to train it anew, give it another name"
-                )
+    try:
+        fit_weights(replace(network, weight_shapes=shared), model, source)
+    except CamError as error:
+        raise CamError(f"{error}; to train it anew, give it another name") from error

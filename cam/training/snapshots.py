@@ -17,13 +17,13 @@ MAX_BYTES = 2**31
 
 
 @contextmanager
-def unfinished_folder(prefix: Path) -> Iterator[Path]:
-    """Give a folder beside the snapshots for those that are not whole yet; remove it afterwards.
+def unfinished_folder(final: Path) -> Iterator[Path]:
+    """Give a folder for what Caffe has not written whole yet; remove it afterwards.
 
     Parameters
     ----------
-    prefix : pathlib.Path
-        What the names of the snapshots begin with.
+    final : pathlib.Path
+        The final path, or how the final paths begin; the folder lies beside it.
 
     Yields
     ------
@@ -35,8 +35,10 @@ def unfinished_folder(prefix: Path) -> Iterator[Path]:
     CamError
         If no file can be written there.
     """
-    folder = prefix.parent / f".{prefix.name}.partial"
-    # Caffe would end the process hours later.
+    folder = final.parent / f".{final.name}.partial"
+    # What a killed run has left.
+    shutil.rmtree(folder, ignore_errors=True)
+    # Where it cannot write, Caffe would end the process hours later.
     write_bytes(folder / "probe", b"")
     try:
         yield folder
@@ -44,7 +46,7 @@ def unfinished_folder(prefix: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def finish_snapshot(unfinished: Path, final: Path) -> None:
+def finish_snapshot(unfinished: Path, final: Path) -> tuple[Path, Path]:
     """Give a snapshot its final names.
 
     Parameters
@@ -53,16 +55,18 @@ def finish_snapshot(unfinished: Path, final: Path) -> None:
         The folder that Caffe wrote it to.
     final : pathlib.Path
         Its final path without the extensions.
+
+    Returns
+    -------
+    model, state : pathlib.Path
+        The caffemodel and the solverstate.
     """
-    model, state = (
-        unfinished / f"{final.name}{suffix}" for suffix in (".caffemodel", ".solverstate")
-    )
-    described = _read_state(state)
-    described.learned_net = f"{final}.caffemodel"
-    state.write_bytes(described.SerializeToString())
+    model, state = (final.with_name(final.name + kind) for kind in (".caffemodel", ".solverstate"))
+    described = _read_state(unfinished / state.name)
+    described.learned_net = str(model)
+    (unfinished / state.name).write_bytes(described.SerializeToString())
     # The state names the caffemodel, and so comes second.
-    model.replace(f"{final}.caffemodel")
-    state.replace(f"{final}.solverstate")
+    return (unfinished / model.name).replace(model), (unfinished / state.name).replace(state)
 
 
 def linked_state(snapshot: Path, folder: Path) -> Path:

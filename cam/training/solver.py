@@ -70,8 +70,7 @@ class TrainingJob:
     @property
     def classes(self) -> int:
         """How many classes the network has."""
-        class_weights, *_ = self.network.weight_shapes[find_head(self.network).class_layer]
-        return class_weights[0]
+        return self.network.blob_shapes[find_head(self.network).scores][1]
 
 
 def read_job(solver: PathLike) -> TrainingJob:
@@ -99,13 +98,12 @@ def read_job(solver: PathLike) -> TrainingJob:
     message = read_prototxt(source, "SolverParameter")
     _raise_first(str(source), _solver_faults(message))
     net_source = Path(message.net or message.train_net)
-    net = _read_net(net_source, source)
-    network = _checked_phase(net, net_source, "TRAIN")
+    net, network = _checked_phase(net_source, source, "TRAIN")
     test_sources = [Path(path) for path in message.test_net]
     if len(message.test_iter) > len(test_sources) and message.net:
         test_sources.append(net_source)
     for test_source in test_sources:
-        _checked_phase(_read_net(test_source, source), test_source, "TEST")
+        _checked_phase(test_source, source, "TEST")
     layers = list(layers_of_phase(net, "TRAIN"))
     labels = [layer.bottom[1] for layer in layers if layer.type == "SoftmaxWithLoss"]
     losses = tuple(_loss_weights(layers))
@@ -137,9 +135,7 @@ def _solver_faults(solver: Any) -> Iterator[str]:
     if missing:
         yield f"{', '.join(missing)} missing"
     if min(solver.max_iter, solver.iter_size, solver.average_loss, solver.stepsize + 1) < 1:
-        yield (
-            "max_iter, iter_size, average_loss and stepsize count iterations and must be positive"
-        )
+        yield "max_iter, iter_size, average_loss and stepsize count iterations and must be positive"
     tests, test_nets = len(solver.test_iter), len(solver.test_net)
     if tests < test_nets or (solver.train_net and tests > test_nets):
         yield f"{tests} test_iter for {test_nets} test networks"
@@ -147,20 +143,17 @@ def _solver_faults(solver: Any) -> Iterator[str]:
         yield "snapshot_format HDF5; a caffemodel needs BINARYPROTO"
 
 
-def _read_net(path: Path, solver: Path) -> Any:
-    if not path.is_file():
-        raise CamError(f"{solver}: its network {path} is not there, seen from {Path.cwd()}")
-    return upgraded(read_prototxt(path))
-
-
-def _checked_phase(net: Any, source: Path, phase: str) -> Network:
-    """Check one phase of a network; return it in deploy form."""
+def _checked_phase(source: Path, solver: Path, phase: str) -> tuple[Any, Network]:
+    """Read a training network and check one phase; return both, the phase in deploy form."""
+    if not source.is_file():
+        raise CamError(f"{solver}: its network {source} is not there, seen from {Path.cwd()}")
+    net = upgraded(read_prototxt(source))
     for layer in layers_of_phase(net, phase):
         if layer.type in DATA_PARAMETERS:
             _raise_first(f"{source}: layer {layer.name!r}", _data_faults(layer))
     network = build_network(deploy_form(net, phase, str(source)), str(source))
     find_head(network)
-    return network
+    return net, network
 
 
 def _data_faults(layer: Any) -> Iterator[str]:

@@ -6,11 +6,9 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 from cam.caffe.caffemodel import read_caffemodel
 from cam.caffe.prototxt import write_prototxt
 from cam.caffe.schema import message_class
-from cam.engines.caffe import gpu_works, import_caffe
+from cam.engines.caffe import gpu_number, import_caffe
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike
 from cam.training.caffetools import failure_line
@@ -29,23 +27,6 @@ from cam.training.solver import TrainingJob
 
 NEVER = 2**31 - 1
 """A test interval that no training reaches: tests are run from here, where their results are."""
-
-BUILD = """
-import os, sys
-import caffe
-gpu, solver_file, solverstate = sys.argv[1:]
-if gpu:
-    caffe.set_device(int(gpu))
-    caffe.set_mode_gpu()
-else:
-    caffe.set_mode_cpu()
-solver = caffe.get_solver(solver_file)
-if solverstate:
-    solver.restore(solverstate)
-# Caffe's threads for data would hold up a usual end.
-os._exit(0)
-"""
-"""Builds a solver, in a process of its own that Caffe may end."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +135,7 @@ def train(
     """
     from threadpoolctl import threadpool_limits
 
-    caffe = import_caffe()
+    import_caffe()
     gpu = _gpu_number(job, engine)
     last = job.solver.max_iter if max_iter is None else max_iter
     if last < 1:
@@ -162,20 +143,17 @@ def train(
     history_file = Path(history or f"{job.prefix}_history.json")
     check_history_name(history_file)
     _check_start(job, weights, snapshot, head_only)
-    with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(threads, user_api="blas"))
-        unfinished = stack.enter_context(unfinished_folder(job.prefix))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        solver_file = _write_solver(job, folder, unfinished, weights, head_only, last)
-        state = None if snapshot is None else linked_state(Path(snapshot), folder)
+    with threadpool_limits(threads, user_api="blas"), unfinished_folder(job.prefix) as folder:
+        solver_file = _write_solver(job, folder, weights, head_only, last)
+        state = None if snapshot is None else str(linked_state(Path(snapshot), folder))
         _build_elsewhere(job, solver_file, state, gpu)
-        solver = _build(caffe, solver_file, state, gpu)
+        solver = build_solver(solver_file, state, gpu)
         if snapshot is not None and solver.iter >= last:
             raise CamError(f"{snapshot}: {solver.iter} iterations are done, of {last}")
-        entries = []
-        if snapshot is not None and history_file.is_file():
-            entries = [e for e in read_history(history_file) if e.iteration <= solver.iter]
-        run = _Run(solver, job, last, unfinished, entries, history_file, report, should_stop)
+        goes_on = snapshot is not None and history_file.is_file()
+        entries = read_history(history_file) if goes_on else []
+        entries = [entry for entry in entries if entry.iteration <= solver.iter]
+        run = _Run(solver, job, last, folder, entries, history_file, report, should_stop)
         return run.to_end()
 
 
@@ -213,7 +191,8 @@ class _Run:
         self._began = time.monotonic()
         self._seconds_before = self.entries[-1].seconds if self.entries else 0.0
         self._losses: deque[float] = deque(maxlen=self.job.solver.average_loss)
-        self._saved: Path | None = None
+        self._saved: tuple[Path, Path] | None = None
+        self._saved_at = -1
 
     def to_end(self) -> TrainingResult:
         """Train until the last iteration or until it is to stop."""
@@ -227,18 +206,12 @@ class _Run:
             finished = self.solver.iter >= self.last
             if finished:
                 self._measure(final=True)
-            if self._saved != self._final_name():
+            if self._saved_at != self.solver.iter:
                 self._save()
         finally:
             write_history(self.history_file, self.entries)
         assert self._saved is not None
-        return TrainingResult(
-            self.solver.iter,
-            finished,
-            Path(f"{self._saved}.caffemodel"),
-            Path(f"{self._saved}.solverstate"),
-            tuple(self.entries),
-        )
+        return TrainingResult(self.solver.iter, finished, *self._saved, tuple(self.entries))
 
     def _measure(self, final: bool = False) -> None:
         """Record the loss, and test, at the iterations at which the solver wants it."""
@@ -273,7 +246,9 @@ class _Run:
                 )
         loss = sum(weight * float(blobs[blob].data.sum()) for blob, weight in self.job.losses)
         if not math.isfinite(loss):
-            kept = f"the last snapshot is {self._saved}" if self._saved else "no snapshot was made"
+            kept = "no snapshot was made"
+            if self._saved:
+                kept = f"the last snapshot is {self._saved[0].with_suffix('')}"
             raise CamError(
                 f"the loss is {loss} after {self.solver.iter} iterations: the learning rate, "
                 f"{rate:g}, may be too high for this network ({kept})"
@@ -297,10 +272,8 @@ class _Run:
     def _test(self) -> dict[str, float]:
         """Return the means of the test networks' outputs (``Solver::Test``)."""
         means: dict[str, float] = {}
-        several = len(self.solver.test_nets) > 1
-        for number, (net, batches) in enumerate(
-            zip(self.solver.test_nets, self.job.solver.test_iter, strict=True)
-        ):
+        tests = list(zip(self.solver.test_nets, self.job.solver.test_iter, strict=True))
+        for number, (net, batches) in enumerate(tests):
             net.share_with(self.solver.net)
             sums: dict[str, float] = {}
             for _ in range(batches):
@@ -311,19 +284,14 @@ class _Run:
                     if value.size == 1:
                         sums[name] = sums.get(name, 0.0) + float(value.sum())
             for name, total in sums.items():
-                means[f"{name} #{number}" if several else name] = total / batches
+                means[f"{name} #{number}" if len(tests) > 1 else name] = total / batches
         return means
-
-    def _final_name(self) -> Path:
-        prefix = self.job.prefix
-        return prefix.with_name(f"{prefix.name}_iter_{self.solver.iter}")
 
     def _save(self) -> None:
         """Make a snapshot under a temporary name, then rename it."""
-        final = self._final_name()
         self.solver.snapshot()
-        finish_snapshot(self.unfinished, final)
-        self._saved = final
+        final = Path(f"{self.job.prefix}_iter_{self.solver.iter}")
+        self._saved, self._saved_at = finish_snapshot(self.unfinished, final), self.solver.iter
         write_history(self.history_file, self.entries)
 
 
@@ -332,35 +300,30 @@ def _gpu_number(job: TrainingJob, engine: str) -> int | None:
     name, _, device = engine.lower().partition(":")
     wants_gpu = job.solver.SolverMode.Name(job.solver.solver_mode) == "GPU"
     default = f"gpu:{job.solver.device_id}" if wants_gpu else "cpu"
-    kind, _, number = (device or default).partition(":")
-    if name == "caffe" and kind == "cpu" and not number:
-        return None
-    if name != "caffe" or kind != "gpu" or not (number or "0").isdecimal():
+    try:
+        if name != "caffe":
+            raise InvalidValueError(f"{name} does not train")
+        return gpu_number(device or default)
+    except InvalidValueError as error:
         raise InvalidValueError(
             f"no engine {engine!r} for training; there are caffe, caffe:cpu and caffe:gpu:N"
-        )
-    if not gpu_works(int(number or 0)):
+        ) from error
+    except CamError as error:
         asked = engine if device else f"solver_mode of {job.source}"
         raise CamError(
             f"{asked} asks for a GPU, but Caffe was built without CUDA, or no GPU answers; "
             "--engine caffe:cpu trains without"
-        )
-    return int(number or 0)
+        ) from error
 
 
 def _write_solver(
-    job: TrainingJob,
-    folder: Path,
-    unfinished: Path,
-    weights: PathLike | None,
-    head_only: bool,
-    last: int,
-) -> Path:
+    job: TrainingJob, folder: Path, weights: PathLike | None, head_only: bool, last: int
+) -> str:
     """Write the solver that Caffe gets: without its own tests and snapshots."""
     message = message_class("SolverParameter")()
     message.CopyFrom(job.solver)
     message.ClearField("snapshot")
-    message.snapshot_prefix = str(unfinished / job.prefix.name)
+    message.snapshot_prefix = str(folder / job.prefix.name)
     message.test_initialization = False
     message.display = 0
     message.max_iter = last
@@ -374,16 +337,23 @@ def _write_solver(
         setattr(message, "net" if message.net else "train_net", str(net_file))
     solver_file = folder / "solver.prototxt"
     write_prototxt(solver_file, message)
-    return solver_file
+    return str(solver_file)
 
 
 def _build_elsewhere(
-    job: TrainingJob, solver_file: Path, state: Path | None, gpu: int | None
+    job: TrainingJob, solver_file: str, state: str | None, gpu: int | None
 ) -> None:
     """Let another process build the solver, since Caffe ends the process where it refuses."""
-    arguments = ["" if gpu is None else str(gpu), str(solver_file), str(state or "")]
+    code = f"""
+import os, sys
+sys.path[:] = {sys.path!r}
+from cam.training.training import build_solver
+build_solver({solver_file!r}, {state!r}, {gpu!r})
+# Caffe's threads for data would hold up a usual end.
+os._exit(0)
+"""
     finished = subprocess.run(
-        [sys.executable, "-c", BUILD, *arguments],
+        [sys.executable, "-c", code],
         env={**os.environ, "GLOG_minloglevel": "2"},
         stderr=subprocess.PIPE,
         text=True,
@@ -396,14 +366,15 @@ def _build_elsewhere(
         raise CamError(f"Caffe refuses {job.source}: {failure_line(finished.stderr)}")
 
 
-def _build(caffe: Any, solver_file: Path, state: Path | None, gpu: int | None) -> Any:
+def build_solver(solver_file: str, state: str | None, gpu: int | None) -> Any:
     """Build Caffe's solver and bring it to the state that is to be gone on from."""
+    caffe = import_caffe()
     if gpu is None:
         caffe.set_mode_cpu()
     else:
         caffe.set_device(gpu)
         caffe.set_mode_gpu()
-    solver = caffe.get_solver(str(solver_file))
+    solver = caffe.get_solver(solver_file)
     if state is not None:
-        solver.restore(str(state))
+        solver.restore(state)
     return solver

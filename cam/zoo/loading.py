@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cam.caffe.caffemodel import Blobs
-from cam.caffe.head import find_head
+from cam.caffe.head import find_head, with_softmax
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.network import Network, load_weights
 from cam.caffe.network import load_network as read_network
@@ -16,11 +16,13 @@ from cam.caffe.random_weights import seeded_weights
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, models_folder, sha256_of
 from cam.zoo.class_names import class_names, default_class_names
+from cam.zoo.companion import read_companion
 from cam.zoo.download import check_recorded
 from cam.zoo.table import EMBEDDED, get
 from cam.zoo.weights import find_weights
 
-LARGEST_CROP = 256
+LARGEST_CROP = 2048
+"""Rows and columns of an input; that of the paper's networks has 224 or 227."""
 
 
 def load_network(name: str = EMBEDDED, *, seed: int | None = None) -> LoadedNetwork:
@@ -67,12 +69,12 @@ def load_files(
     *,
     last_conv: str | None = None,
     class_layer: str | None = None,
-    preprocessing: Preprocessing = ILSVRC_2012_MEAN,
+    preprocessing: Preprocessing | None = None,
     names: Sequence[str] | None = None,
     name: str | None = None,
     seed: int | None = None,
 ) -> LoadedNetwork:
-    """Load any Caffe network with global pooling and one inner product at its end.
+    """Load any Caffe network with a head for class activation mapping; see `find_head`.
 
     Parameters
     ----------
@@ -81,12 +83,14 @@ def load_files(
     last_conv, class_layer : str, optional
         The blob and the layer that make the maps; found from the graph if not given.
     preprocessing : cam.caffe.preprocessing.Preprocessing, optional
-        How pixels become input; Caffe's ImageNet mean if not given.
+        How pixels become input. If not given, what ``network.json`` beside the prototxt says, as
+        `cam learn` writes it (see `cam.zoo.companion`); Caffe's ImageNet mean without one.
     names : sequence of str, optional
-        One name for each class; the ImageNet names for a network of 1000 classes, the Places
-        names for one of 205, numbers otherwise.
+        One name for each class. If not given, those that ``network.json`` names; without one, the
+        ImageNet names for a network of 1000 classes, the Places names for one of 205, numbers
+        otherwise.
     name : str, optional
-        What to call the network; the prototxt's file name if not given.
+        What to call the network; if not given, as ``network.json`` says, or the prototxt's file.
     seed : int, optional
         Take random weights drawn from this seed.
 
@@ -100,24 +104,27 @@ def load_files(
     CamError
         If a file cannot be read, the two do not fit, or the network has no head for CAM.
     """
-    network = read_network(prototxt)
+    network = with_softmax(read_network(prototxt), last_conv, class_layer)
     head = find_head(network, last_conv, class_layer)
     _check_input(network)
-    classes = network.weight_shapes[head.class_layer][0][0]
-    chosen_names = default_class_names(classes) if names is None else tuple(names)
+    classes = network.blob_shapes[head.scores][1]
+    said = read_companion(prototxt)
+    if names is None:
+        names = default_class_names(classes) if said is None else said.class_names
+    chosen_names = tuple(names)
     if len(chosen_names) != classes:
         raise InvalidValueError(
             f"{len(chosen_names)} class names for the {classes} classes of {prototxt}"
         )
     weights, digest = _weights_of(network, caffemodel, seed)
     return LoadedNetwork(
-        name or Path(prototxt).stem,
+        name or (Path(prototxt).stem if said is None else said.name),
         Path(prototxt),
         None if caffemodel is None else Path(caffemodel),
         network,
         weights,
         head,
-        preprocessing,
+        preprocessing or (ILSVRC_2012_MEAN if said is None else said.preprocessing),
         chosen_names,
         digest,
     )

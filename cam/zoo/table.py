@@ -48,30 +48,33 @@ class ZooModel:
     note: str = ""
 
 
-def _original(
-    name: str,
-    prototxt: str,
-    caffemodel: str,
-    head: tuple[str, str],
-    crop_size: int,
-    note: str,
-    places: bool = False,
-) -> ZooModel:
+_ARCHITECTURES = {
+    "googlenet": ("GoogLeNet-CAM", "CAM_conv", "CAM_fc", 224),
+    "alexnet": ("AlexNet+-CAM", "conv7", "fc9", 227),
+    "vgg16": ("VGG16-CAM", "CAM_conv", "CAM_fc", 224),
+}
+"""Title, last conv, class layer and crop of the paper's networks."""
+
+
+def _original(name: str, prototxt: str, caffemodel: str) -> ZooModel:
+    """Return a model of the original release; its files are named without what all have."""
+    architecture, _, scenes = name.partition("-")
+    title, last_conv, class_layer, crop_size = _ARCHITECTURES[architecture]
+    weights = f"{caffemodel}.caffemodel"
     # One README (CAM-Python's) spells the GoogLeNet files this way.
-    other_spelling = caffemodel.replace("googlenet", "googlelet")
+    other_spelling = weights.replace("googlenet", "googlelet")
     return ZooModel(
         name,
-        prototxt,
-        caffemodel,
-        *head,
+        f"deploy_{prototxt}.prototxt",
+        weights,
+        last_conv,
+        class_layer,
         crop_size,
-        categories="categories_places205.txt" if places else "categories1000.txt",
-        urls=tuple(UPSTREAM + file for file in dict.fromkeys((caffemodel, other_spelling))),
-        note=note,
+        categories="categories_places205.txt" if scenes else "categories1000.txt",
+        urls=tuple(UPSTREAM + file for file in dict.fromkeys((weights, other_spelling))),
+        note=f"{title}, Places205 scenes" if scenes else f"{title}, ImageNet",
     )
 
-
-_GOOGLENET_HEAD, _ALEXNET_HEAD = ("CAM_conv", "CAM_fc"), ("conv7", "fc9")
 
 ZOO: Sequence[ZooModel] = (
     ZooModel(
@@ -84,48 +87,13 @@ ZOO: Sequence[ZooModel] = (
         preprocessing=Preprocessing("RGB", (127.0, 127.0, 127.0), 1 / 128),
         note="embedded, ImageNet; not from the paper",
     ),
+    _original("googlenet", "googlenetCAM", "imagenet_googlenetCAM_train_iter_120000"),
+    _original("alexnet", "alexnetplusCAM_imagenet", "alexnetplusCAM_imagenet"),
+    _original("vgg16", "vgg16CAM", "vgg16CAM_train_iter_90000"),
     _original(
-        "googlenet",
-        "deploy_googlenetCAM.prototxt",
-        "imagenet_googlenetCAM_train_iter_120000.caffemodel",
-        _GOOGLENET_HEAD,
-        224,
-        "GoogLeNet-CAM, ImageNet",
+        "googlenet-places205", "googlenetCAM_places205", "places_googlenetCAM_train_iter_120000"
     ),
-    _original(
-        "alexnet",
-        "deploy_alexnetplusCAM_imagenet.prototxt",
-        "alexnetplusCAM_imagenet.caffemodel",
-        _ALEXNET_HEAD,
-        227,
-        "AlexNet+-CAM, ImageNet",
-    ),
-    _original(
-        "vgg16",
-        "deploy_vgg16CAM.prototxt",
-        "vgg16CAM_train_iter_90000.caffemodel",
-        _GOOGLENET_HEAD,
-        224,
-        "VGG16-CAM, ImageNet",
-    ),
-    _original(
-        "googlenet-places205",
-        "deploy_googlenetCAM_places205.prototxt",
-        "places_googlenetCAM_train_iter_120000.caffemodel",
-        _GOOGLENET_HEAD,
-        224,
-        "GoogLeNet-CAM, Places205 scenes",
-        places=True,
-    ),
-    _original(
-        "alexnet-places205",
-        "deploy_alexnetplusCAM_places205.prototxt",
-        "alexnetplusCAM_places205.caffemodel",
-        _ALEXNET_HEAD,
-        227,
-        "AlexNet+-CAM, Places205 scenes",
-        places=True,
-    ),
+    _original("alexnet-places205", "alexnetplusCAM_places205", "alexnetplusCAM_places205"),
 )
 
 MODELS = {model.name: model for model in ZOO}

@@ -8,7 +8,7 @@ first seen, and a file that later comes with another one is refused.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,13 @@ from cam.zoo.table import ZooModel
 
 ENVIRONMENT_VARIABLE = "CAM_MODELS"
 """Names a folder in which weights are looked for first."""
+
+
+ONLY_SHAPES_CHECKED = (
+    "nobody published the SHA-256 of this file: the shapes of its layers were checked, not whether "
+    "it is the authors'. Its SHA-256 is recorded now; whoever has the file can compare it"
+)
+"""What is to be said when weights are fetched for the first time."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,14 @@ class CheckedWeights:
         Its digest.
     parameters : int
         How many weights it has for the network.
+    notes : tuple of str
+        What a user should know of how it was fetched.
     """
 
     path: Path
     sha256: str
     parameters: int
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def check_weights(path: PathLike, model: ZooModel) -> CheckedWeights:
@@ -145,5 +155,6 @@ def fetch(
         raise CamError(f"the weights of {model.name!r} come with the project; nothing to fetch")
     target = fetch_folder() / model.caffemodel
     sources = (source,) if source else model.urls
-    checked = fetch_file(target, sources, partial(check_weights, model=model), progress)
-    return replace(checked, path=target)
+    fetched = fetch_file(target, sources, partial(check_weights, model=model), progress)
+    notes = (*fetched.notes, ONLY_SHAPES_CHECKED) if fetched.first_seen else fetched.notes
+    return replace(fetched.checked, path=target, notes=notes)

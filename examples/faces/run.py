@@ -33,7 +33,7 @@ from cam.explain.model import CamModel, load_files
 from cam.fidelity.engine_agreement import EngineAgreement, open_and_compare
 from cam.files import atomic_path
 from cam.localization import Box, draw_boxes, overlap, paper_box
-from cam.maps.colors import montage
+from cam.maps.montage import montage
 from cam.pictures.reading import write_picture
 
 HERE = Path(__file__).resolve().parent

@@ -25,7 +25,7 @@ from cam.batch.pipeline import ahead
 from cam.cli import main
 from cam.errors import CamError
 from cam.explain.model import CamModel
-from cam.localization import find_boxes, picture_heatmap, write_ilsvrc_heatmaps
+from cam.localization import find_boxes, picture_heatmap
 from cam.pictures.lists import Entry
 from cam.pictures.reading import read_picture, write_picture
 
@@ -224,14 +224,16 @@ def test_labels_give_the_accuracy(
     assert stored == [*labels[:3], None]
 
 
-@pytest.mark.parametrize("output", ["maps", "boxes"])
+@pytest.mark.parametrize(
+    ("style", "output"), [("matlab", "maps"), ("matlab", "boxes"), ("pycaffe", "maps")]
+)
 def test_the_ilsvrc_layout_has_the_originals_files(
-    model: CamModel, coffee: Path, tmp_path: Path, output: str
+    model: CamModel, coffee: Path, tmp_path: Path, style: str, output: str
 ) -> None:
-    options = BatchOptions(style="matlab", layout="ilsvrc", outputs=(output,))
+    options = BatchOptions(style=style, layout="ilsvrc", outputs=(output,))
     run_batch(model, [coffee], tmp_path / "s", options)
-    alone = model.explain(coffee, style="matlab")
-    write_ilsvrc_heatmaps(alone, tmp_path / "alone", "coffee")
+    alone = model.explain(coffee, style=style)
+    alone.to_ilsvrc(tmp_path / "alone", "coffee")
     for rank in range(1, 6):
         name = f"top{rank}/coffee.jpg"
         ours, wanted = (
@@ -247,10 +249,10 @@ def test_the_ilsvrc_layout_refuses_what_it_cannot_hold(
     model: CamModel, pictures: Path, tmp_path: Path
 ) -> None:
     options = BatchOptions(style="matlab", layout="ilsvrc")
-    with pytest.raises(CamError, match="same file in the ILSVRC layout"):
+    with pytest.raises(CamError, match="two pictures called"):
         run_batch(model, [pictures, pictures], tmp_path, options)
-    with pytest.raises(CamError, match="matlab style"):
-        BatchOptions(layout="ilsvrc")
+    with pytest.raises(CamError, match="the top 5 classes"):
+        BatchOptions(layout="ilsvrc", top=4)
 
 
 @pytest.mark.parametrize(

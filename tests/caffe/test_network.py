@@ -15,7 +15,14 @@ import pytest
 from cam.caffe import prototxt
 from cam.caffe.caffemodel import CaffeModel
 from cam.caffe.head import Head, find_head
-from cam.caffe.network import build_network, fit_weights, load_network, parse_network
+from cam.caffe.network import (
+    build_network,
+    connect_layers,
+    fit_weights,
+    load_network,
+    parse_network,
+    selected_layers,
+)
 from cam.caffe.prototxt import parse_prototxt
 from cam.errors import CamError
 from cam.zoo.table import ZOO
@@ -47,21 +54,6 @@ REFUSED = {
     "no top": layer("ReLU", top=""),
     "in place where it cannot be": layer("TanH", top="a") + layer("AbsVal", bottom="a", top="a"),
     "in place on a blob that is read": layer("ReLU") + layer("ReLU", bottom="data", top="data"),
-    "a split blob read after its twin is changed": layer("Split", top="a b")
-    + layer("ReLU", bottom="a", top="a")
-    + layer("TanH", bottom="b"),
-    "a blob read after its flat form is changed": layer("TanH", top="a")
-    + layer("Flatten", bottom="a", top="b")
-    + layer("ReLU", bottom="b", top="b")
-    + layer("AbsVal", bottom="a"),
-    "a blob read after its other shape is changed": layer("TanH", top="a")
-    + layer("Reshape", "reshape_param { shape { dim: 0 dim: -1 } }", "a", "b")
-    + layer("Sigmoid", bottom="b", top="b")
-    + layer("AbsVal", bottom="a"),
-    "a blob read after a concat of it alone is changed": layer("TanH", top="a")
-    + layer("Concat", bottom="a", top="b")
-    + layer("ReLU", bottom="b", top="b")
-    + layer("AbsVal", bottom="a"),
     "kernel of nothing": convolution("num_output: 2"),
     "convolution of nothing": convolution("kernel_size: 3"),
     "convolution without stride": convolution("num_output: 2 kernel_size: 3 stride: 0"),
@@ -114,11 +106,30 @@ REFUSED = {
 }
 """Networks that Caffe refuses, by ending the process."""
 
+ALIASED = {
+    "a split blob read after its twin is changed": layer("Split", top="a b")
+    + layer("ReLU", bottom="a", top="a")
+    + layer("TanH", bottom="b"),
+    "a blob read after its flat form is changed": layer("TanH", top="a")
+    + layer("Flatten", bottom="a", top="b")
+    + layer("ReLU", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
+    "a blob read after its other shape is changed": layer("TanH", top="a")
+    + layer("Reshape", "reshape_param { shape { dim: 0 dim: -1 } }", "a", "b")
+    + layer("Sigmoid", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
+    "a blob read after a concat of it alone is changed": layer("TanH", top="a")
+    + layer("Concat", bottom="a", top="b")
+    + layer("ReLU", bottom="b", top="b")
+    + layer("AbsVal", bottom="a"),
+}
+"""Networks that Caffe runs in shared memory, so that a blob is not what its layer wrote."""
 
-@pytest.mark.parametrize("name", REFUSED)
+
+@pytest.mark.parametrize("name", REFUSED | ALIASED)
 def test_what_does_not_fit_is_an_error_that_names_the_layer(name: str) -> None:
     with pytest.raises(CamError, match=r"^prototxt: layer '.*' of type '\w+': .+") as caught:
-        parse_network(INPUT + REFUSED[name])
+        parse_network(INPUT + {**REFUSED, **ALIASED}[name])
     assert "\n" not in str(caught.value)
 
 
@@ -468,3 +479,52 @@ def test_a_network_in_both_styles_is_refused() -> None:
     text = INPUT + layer("ReLU", top="r") + 'layers { name: "t" type: TANH bottom: "r" top: "t" }'
     with pytest.raises(CamError, match="both"):
         build_network(parse_prototxt(text), "mixed.prototxt")
+
+
+RULES = {
+    "always": "",
+    "training": "include { phase: TRAIN }",
+    "not training": "exclude { phase: TRAIN }",
+    "from level 1": "include { min_level: 1 }",
+    "to level 1": "include { max_level: 1 }",
+    "stage a": 'include { stage: "a" }',
+    "stages a and b": 'include { stage: "a" stage: "b" }',
+    "stage a or b": 'include { stage: "a" } include { stage: "b" }',
+    "not stage a": 'include { not_stage: "a" }',
+}
+STAGES = ("stage a", "stages a and b", "stage a or b")
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "left_out"),
+    [
+        ("", "TEST", {"training", "from level 1", *STAGES}),
+        ("", "TRAIN", {"not training", "from level 1", *STAGES}),
+        ("level: 2", "TEST", {"training", "to level 1", *STAGES}),
+        ('stage: "a"', "TEST", {"training", "from level 1", "stages a and b", "not stage a"}),
+        ('stage: "b" stage: "a"', "TEST", {"training", "from level 1", "not stage a"}),
+    ],
+)
+def test_layers_run_in_their_phase_level_and_stages(
+    state: str, phase: str, left_out: set[str]
+) -> None:
+    layers = "".join(
+        f'layer {{ name: "{name}" type: "ReLU" {rule} }}' for name, rule in RULES.items()
+    )
+    net = parse_prototxt(f"state {{ {state} }} {layers}")
+    assert {each.name for each in selected_layers(net, "net", phase)} == set(RULES) - left_out
+
+
+def test_layers_are_connected_to_any_inputs() -> None:
+    net = parse_prototxt(layer("Eltwise", bottom="a b", top="c") + layer("ReLU", "", "c", "c"))
+    layers = selected_layers(net, "net")
+    network = connect_layers(net, "net", layers, {"a": (2, 3), "b": (2, 3)})
+    assert network.inputs == ("a", "b")
+    assert network.blob_shapes == {"a": (2, 3), "b": (2, 3), "c": (2, 3)}
+    with pytest.raises(CamError, match="different shapes"):
+        connect_layers(net, "net", layers, {"a": (2, 3), "b": (3, 2)})
+    with pytest.raises(CamError, match="2 inputs"):
+        build_network(
+            parse_prototxt('input: "a" input_shape { dim: 1 } input: "b" input_shape { dim: 1 }'),
+            "net",
+        )

@@ -128,11 +128,13 @@ def test_export_writes_a_valid_onnx_file(run, tmp_path: Path) -> None:
     assert [output.name for output in model.graph.output] == ["head/relu6", "prob"]
 
 
-def test_doctor_names_engines_and_models(run) -> None:
+def test_doctor_names_engines_models_and_caffes_folder(run, monkeypatch) -> None:
+    monkeypatch.setattr("cam.cli.commands.doctor.caffe_root", lambda: Path("/opt/share/caffe"))
     code, output, _ = run("doctor")
     assert code == 0
     assert "openvino            works" in output
     assert "efficientnet-lite0  works" in output
+    assert "CAFFE_ROOT            /opt/share/caffe\n" in output
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, AttributeError])

@@ -475,7 +475,6 @@ def test_onnx_runs_by_its_own_reference_evaluator() -> None:
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        (layer("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }"), "WITHIN_CHANNEL"),
         (layer("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }"), "STOCHASTIC"),
         (layer("InnerProduct", "inner_product_param { num_output: 2 axis: 2 }"), "axis 2"),
         (layer("BatchNorm", "batch_norm_param { use_global_stats: false }"), "use_global_stats"),

@@ -13,8 +13,8 @@ from cam import zoo
 from cam.caffe.preprocessing import ILSVRC_2012_MEAN
 from cam.explain.styles import MatlabStyle, PycaffeStyle, Style
 from cam.maps.activation_maps import enlarge_maps
-from cam.maps.colors import blend, blend_tables
-from cam.matlab.functions import imresize
+from cam.maps.overlays import blend, blend_tables
+from cam.matlab import imresize
 
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
 

@@ -18,8 +18,7 @@ from cam.fidelity import Tolerance, compare_files, demo_files
 from cam.fidelity.cached_demo import crop_of_maps, explain_features, score_residual
 from cam.fidelity.demo_files import fetch_demo_file
 from cam.files import models_folder
-from cam.matlab.functions import imresize
-from cam.matlab.matfiles import load_features, load_network, save_features, save_network, write_mat
+from cam.matlab import imresize, load_features, load_network, save_features, save_network, write_mat
 
 
 def run(*arguments: object) -> int:

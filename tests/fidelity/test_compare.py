@@ -18,8 +18,7 @@ from cam.fidelity import Difference, compare_files
 from cam.fidelity.comparison_picture import comparison_picture
 from cam.maps.activation_maps import return_cam_map
 from cam.maps.colors import py_map2jpg
-from cam.matlab.functions import imresize
-from cam.matlab.matfiles import save_features, save_network, write_mat
+from cam.matlab import imresize, save_features, save_network, write_mat
 from cam.pictures.reading import write_picture
 
 CLASSES, CHANNELS = 20, 16

@@ -19,8 +19,8 @@ from cam.cli import main
 from cam.explain.model import CamModel
 from cam.fidelity.original_weights import verify
 from cam.files import models_folder
-from cam.matlab.matfiles import load_features, save_features, save_network
-from cam.matlab.matfiles import load_network as load_class_layer
+from cam.matlab import load_features, save_features, save_network
+from cam.matlab import load_network as load_class_layer
 
 GOOGLENET = zoo.get("googlenet")
 NAMES = [f"n{index:08d} thing" for index in range(1000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,13 +15,18 @@ class FileServer:
 
     `files` are the contents by path. A path in `cut_after` loses its connection after so many
     bytes, each time; one in `stalled` says nothing more after so many bytes until `release` is
-    set. Without `ranges` the server sends every file from its beginning.
+    set. One in `dripping` comes byte by byte with so many seconds between, one in `silent` gets no
+    answer until `release` is set, and one in `redirects` is said to be at another address. Without
+    `ranges` the server sends every file from its beginning.
     """
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     cut_after: dict[str, int] = field(default_factory=dict)
     stalled: dict[str, int] = field(default_factory=dict)
+    dripping: dict[str, float] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
     ranges: bool = True
     lengths: bool = True
     requests: list[tuple[str, str | None]] = field(default_factory=list)
@@ -39,6 +44,14 @@ def serve() -> Iterator[FileServer]:
         def do_GET(self) -> None:
             name, wanted = self.path.lstrip("/"), self.headers.get("Range")
             state.requests.append((name, wanted))
+            if name in state.silent:
+                state.release.wait(30)
+                return
+            if name in state.redirects:
+                self.send_response(302)
+                self.send_header("Location", state.redirects[name])
+                self.end_headers()
+                return
             if name not in state.files:
                 self.send_error(404)
                 return
@@ -57,6 +70,11 @@ def serve() -> Iterator[FileServer]:
                 self.wfile.write(body[: state.stalled[name]])
                 self.wfile.flush()
                 state.release.wait(30)
+            elif name in state.dripping:
+                with suppress(OSError):
+                    for k in range(len(body)):
+                        self.wfile.write(body[k : k + 1])
+                        state.release.wait(state.dripping[name])
             else:
                 self.wfile.write(body[: state.cut_after.get(name, len(body))])
 

@@ -17,7 +17,7 @@ def loaded(
 ) -> LoadedNetwork:
     """Return a network with these weights; without a digest, nothing of it is kept on disk."""
     found = head or find_head(network)
-    classes = network.weight_shapes[found.class_layer][0][0]
+    classes = network.blob_shapes[found.scores][1]
     return LoadedNetwork(
         name=network.name,
         prototxt=Path(network.source),

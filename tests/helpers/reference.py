@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Weights = Mapping[str, Sequence[NDArray[Any]]]
-LayerFunction = Callable[[Any, list[Array], list[Array]], Array]
+LayerFunction = Callable[[Any, list[Array], list[Array]], "Array | list[Array]"]
 
 
 def forward(
@@ -40,8 +40,9 @@ def forward(
         bottoms = [blobs[name] for name in layer.bottom]
         params = [np.asarray(w, np.float64) for w in weights.get(layer.name, ())]
         result = FUNCTIONS[layer.type](layer, bottoms, params)
-        for top in layer.top:
-            blobs[top] = result
+        # Only a Slice gives its tops different values.
+        results = result if isinstance(result, list) else [result] * len(layer.top)
+        blobs.update(zip(layer.top, results, strict=True))
     return blobs
 
 
@@ -130,6 +131,40 @@ def lrn(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
     squares = np.pad(x**2, ((0, 0), (before, before), (0, 0), (0, 0)))
     sums = sum(squares[:, i : i + x.shape[1]] for i in range(param.local_size))
     return np.asarray(x / (param.k + param.alpha / param.local_size * sums) ** param.beta)
+
+
+def lrn_of_either_kind(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Across channels as `lrn`; within one, divide by (1 + alpha · mean square around)^beta."""
+    param, (x,) = layer.lrn_param, bottoms
+    if param.norm_region == 0:
+        return lrn(layer, bottoms, params)
+    size, around = param.local_size, param.local_size // 2
+    squares = np.pad(x**2, ((0, 0), (0, 0), (around, around), (around, around)))
+    means = np.zeros_like(x)
+    for i, j in np.ndindex(size, size):
+        means += squares[:, :, i : i + x.shape[2], j : j + x.shape[3]] / size**2
+    return np.asarray(x / (1 + param.alpha * means) ** param.beta)
+
+
+def deconvolution(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Lay each pixel's multiple of the kernel where its stride puts it, and cut the pad off."""
+    param, (x,) = layer.convolution_param, bottoms
+    stride = _pair(param, "stride", ("stride_h", "stride_w"), 1)
+    pad = _pair(param, "pad", ("pad_h", "pad_w"), 0)
+    step = (param.dilation[0], param.dilation[-1]) if param.dilation else (1, 1)
+    kernels = params[0]
+    rows, columns = (
+        stride[i] * (x.shape[2 + i] - 1) + step[i] * (kernels.shape[2 + i] - 1) + 1 for i in (0, 1)
+    )
+    result = np.zeros((x.shape[0], param.num_output, rows, columns))
+    inputs, outputs = x.shape[1] // param.group, param.num_output // param.group
+    for n, c, y, z in np.ndindex(*x.shape):
+        first = c // inputs * outputs
+        for i, j in np.ndindex(kernels.shape[2], kernels.shape[3]):
+            row, column = y * stride[0] + i * step[0], z * stride[1] + j * step[1]
+            result[n, first : first + outputs, row, column] += x[n, c, y, z] * kernels[c, :, i, j]
+    result = result[:, :, pad[0] : rows - pad[0], pad[1] : columns - pad[1]]
+    return result + params[1].reshape(1, -1, 1, 1) if param.bias_term else result
 
 
 def inner_product(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
@@ -231,6 +266,89 @@ def reshape(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
     return x.reshape(dims)
 
 
+def slices(layer: Any, bottoms: list[Array], params: list[Array]) -> list[Array]:
+    """Cut along an axis: at the points that are given, or into equal parts."""
+    param, (x,) = layer.slice_param, bottoms
+    axis = param.slice_dim if param.HasField("slice_dim") else param.axis
+    return np.split(x, list(param.slice_point) or len(layer.top), axis)
+
+
+def crop(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Cut the last axes of the first bottom to the size of the second."""
+    param, (x, wanted) = layer.crop_param, bottoms
+    first = param.axis % x.ndim
+    offsets = list(param.offset) or [0]
+    offsets = offsets * (x.ndim - first) if len(offsets) == 1 else offsets
+    cuts = [slice(o, o + n) for o, n in zip(offsets, wanted.shape[first:], strict=True)]
+    return x[(slice(None),) * first + tuple(cuts)]
+
+
+def argmax(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Return where the largest numbers are, along an axis or of a whole picture."""
+    param, (x,) = layer.argmax_param, bottoms
+    axis = param.axis if param.HasField("axis") else 2
+    x = x if param.HasField("axis") else x.reshape(len(x), 1, -1, *[1] * (x.ndim - 3))
+    order = np.flip(np.argsort(x, axis=axis), axis).take(range(param.top_k), axis)
+    if not param.out_max_val:
+        return order.astype(np.float64)
+    largest = np.take_along_axis(x, order, axis)
+    return largest if param.HasField("axis") else np.concatenate([order, largest], axis=1)
+
+
+def _by_label(scores: Array, labels: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Lay out scores as (cases, classes), and labels as (cases,)."""
+    classes = np.moveaxis(scores, 1, -1).reshape(-1, scores.shape[1])
+    return classes, labels.reshape(-1).astype(np.intp)
+
+
+def softmax_loss(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Sum the labels' negative logarithms, and divide by what the normalization says."""
+    param = layer.loss_param
+    exponentials = np.exp(bottoms[0] - bottoms[0].max(axis=1, keepdims=True))
+    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    cases, labels = _by_label(shares, bottoms[1])
+    ignored = param.ignore_label if param.HasField("ignore_label") else None
+    losses = [-math.log(p[k]) for p, k in zip(cases, labels, strict=True) if k != ignored]
+    mode = ("FULL", "VALID", "BATCH_SIZE", "NONE")[param.normalization]
+    if param.HasField("normalize") and not param.HasField("normalization"):
+        mode = "VALID" if param.normalize else "BATCH_SIZE"
+    counts = {"FULL": labels.size, "VALID": len(losses), "BATCH_SIZE": len(shares), "NONE": 1}
+    return np.array(sum(losses) / counts[mode])
+
+
+def accuracy(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Return the share of cases in which fewer than top_k other scores reach the label's."""
+    param = layer.accuracy_param
+    cases, labels = _by_label(*bottoms)
+    ignored = param.ignore_label if param.HasField("ignore_label") else None
+    hits = [
+        (scores >= scores[k]).sum() <= param.top_k
+        for scores, k in zip(cases, labels, strict=True)
+        if k != ignored
+    ]
+    return np.array(np.mean(hits))
+
+
+def euclidean_loss(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Return half the mean over the batch of the squared distances."""
+    first, second = bottoms
+    return np.array(((first - second.reshape(first.shape)) ** 2).sum() / 2 / len(first))
+
+
+def exponential(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Return base^(shift + scale · x)."""
+    param = layer.exp_param
+    base = math.e if param.base == -1 else param.base
+    return np.asarray(base ** (param.shift + param.scale * bottoms[0]))
+
+
+def logarithm(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
+    """Return the logarithm to a base of shift + scale · x."""
+    param = layer.log_param
+    base = math.e if param.base == -1 else param.base
+    return np.asarray(np.log(param.shift + param.scale * bottoms[0]) / math.log(base))
+
+
 def concat(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
     """Join the bottoms along an axis."""
     param = layer.concat_param
@@ -246,16 +364,27 @@ def unchanged(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
 
 FUNCTIONS: Mapping[str, LayerFunction] = {
     "AbsVal": lambda layer, bottoms, params: np.abs(bottoms[0]),
+    "Accuracy": accuracy,
+    "ArgMax": argmax,
+    "BNLL": lambda layer, bottoms, params: np.log1p(np.exp(bottoms[0])),
     "BatchNorm": batch_norm,
     "Bias": bias,
+    "Clip": lambda layer, bottoms, params: np.clip(
+        bottoms[0], layer.clip_param.min, layer.clip_param.max
+    ),
     "Concat": concat,
     "Convolution": convolution,
+    "Crop": crop,
+    "Deconvolution": deconvolution,
     "Dropout": unchanged,
     "ELU": elu,
     "Eltwise": eltwise,
+    "EuclideanLoss": euclidean_loss,
+    "Exp": exponential,
     "Flatten": flatten,
     "InnerProduct": inner_product,
-    "LRN": lrn,
+    "LRN": lrn_of_either_kind,
+    "Log": logarithm,
     "PReLU": prelu,
     "Pooling": pooling,
     "Power": power,
@@ -263,9 +392,15 @@ FUNCTIONS: Mapping[str, LayerFunction] = {
     "Reshape": reshape,
     "Scale": scale,
     "Sigmoid": lambda layer, bottoms, params: 1 / (1 + np.exp(-bottoms[0])),
+    "Silence": lambda layer, bottoms, params: [],
+    "Slice": slices,
     "Softmax": softmax,
+    "SoftmaxWithLoss": softmax_loss,
     "Split": unchanged,
     "TanH": lambda layer, bottoms, params: np.tanh(bottoms[0]),
+    "Threshold": lambda layer, bottoms, params: (
+        bottoms[0] > layer.threshold_param.threshold
+    ).astype(np.float64),
 }
 
 
@@ -290,7 +425,7 @@ def random_weights(
     types = {layer.name: layer.type for layer in layers}
 
     def draw(kind: str, index: int, shape: tuple[int, ...]) -> NDArray[Any]:
-        if kind in ("Convolution", "InnerProduct") and index == 0:
+        if kind in ("Convolution", "Deconvolution", "InnerProduct") and index == 0:
             inputs = math.prod(shape[1:])
             return generator.standard_normal(shape) * math.sqrt(2 / inputs)
         if kind == "BatchNorm":

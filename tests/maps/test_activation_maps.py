@@ -5,15 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cam.errors import CamError
-from cam.maps.activation_maps import (
-    enlarge_maps,
-    merge_ten_crop,
-    py_returnCAMmap,
-    return_cam_map,
-    ten_crop_positions,
-)
+from cam.errors import CamError, InvalidValueError
+from cam.maps.activation_maps import enlarge_maps, py_returnCAMmap, return_cam_map
 from cam.maps.colors import matlab_heat_picture
+from cam.maps.ten_crops import merge_ten_crop
+from cam.matlab import imresize
 
 
 @pytest.fixture(scope="module")
@@ -137,57 +133,45 @@ def test_shapes_that_do_not_fit_are_named(activations, weights, message):
             function(np.zeros(activations, np.float32), np.zeros(weights, np.float32))
 
 
-@pytest.mark.parametrize(("crop", "last", "center"), [(224, 32, 16), (227, 29, 15), (256, 0, 0)])
-def test_ten_crop_positions_are_those_of_caffe(crop, last, center):
-    # classification_demo.m: i = [0 256 - crop] + 1 over columns, j the same over rows, the center
-    # at floor((256 - crop + 1) / 2) + 1, counted from one.
-    positions = ten_crop_positions(crop)
-    corners = [(0, 0), (last, 0), (0, last), (last, last), (center, center)]
-    assert [(row, column) for row, column, _ in positions] == corners * 2
-    assert [mirrored for _, _, mirrored in positions] == [False] * 5 + [True] * 5
+NARROW = ["u1", "i1", "u2", "i2", "i4", "?", "f2"]
 
 
-def test_a_crop_larger_than_the_frame_is_refused():
-    with pytest.raises(CamError, match="300 pixels"):
-        ten_crop_positions(300)
+@pytest.mark.parametrize("kind", NARROW)
+def test_narrow_numbers_neither_wrap_nor_overflow(kind):
+    numbers = np.random.default_rng(0)
+    activations = numbers.integers(0, 120, (1, 700, 3, 4)).astype(kind)
+    weights = numbers.integers(-120, 120, (2, 700)).astype(kind)
+    exact = np.einsum("nkhw,tk->nthw", activations.astype(float), weights.astype(float))
+    maps = return_cam_map(activations, weights)
+    assert maps.dtype == (np.float32 if kind == "f2" else np.float64)
+    np.testing.assert_array_equal(maps, exact)
+    np.testing.assert_array_equal(py_returnCAMmap(activations, weights)[..., 0], exact[0, 0])
 
 
-@settings(deadline=None, max_examples=25)
-@given(crop=st.integers(1, 12), frame=st.integers(12, 15), seed=st.integers(0, 99))
-def test_merging_the_crops_of_a_picture_gives_the_picture_times_its_cover(crop, frame, seed):
-    picture = np.random.default_rng(seed).integers(-9, 9, (frame, frame)).astype(np.float32)
-    crops, cover = [], np.zeros((frame, frame))
-    for row, column, mirrored in ten_crop_positions(crop, frame):
-        cut = picture[row : row + crop, column : column + crop]
-        crops.append(cut[:, ::-1] if mirrored else cut)
-        cover[row : row + crop, column : column + crop] += 1
-    merged = merge_ten_crop(np.array(crops)[:, np.newaxis], crop, frame)
-    assert merged.dtype == np.float32
-    np.testing.assert_array_equal(merged[0], 3 * np.abs(picture) * cover)
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "?", "f2"])
+def test_narrow_activations_under_single_weights_give_the_bits_of_the_port(kind):
+    activation = np.random.default_rng(0).integers(0, 120, (1, 70, 3, 4)).astype(kind)
+    weights = np.random.default_rng(1).standard_normal((2, 70)).astype(np.float32)
+    assert return_cam_map(activation, weights).dtype == np.float32
+    np.testing.assert_array_equal(py_returnCAMmap(activation, weights), port(activation, weights))
 
 
-def test_maps_that_are_not_ten_crops_are_refused():
-    with pytest.raises(CamError, match=r"\(10, classes, 224, 224\)"):
-        merge_ten_crop(np.zeros((9, 5, 224, 224)), 224)
-    with pytest.raises(CamError, match=r"\(10, classes, 224, 224\)"):
-        merge_ten_crop(np.zeros((10, 5, 14, 14)), 224)
+@pytest.mark.parametrize("kind", [complex, object, "U3", "M8[s]"])
+def test_maps_of_what_is_no_real_number_are_refused(kind):
+    good, bad = np.ones((1, 2, 3, 3)), np.zeros((1, 2, 3, 3), kind)
+    for function in (return_cam_map, py_returnCAMmap):
+        with pytest.raises(InvalidValueError, match="real numbers"):
+            function(bad, np.ones((4, 2)))
+        with pytest.raises(InvalidValueError, match="real numbers"):
+            function(good, bad[0, :, :2, 0])
 
 
-def test_a_heat_picture_uses_the_whole_colour_map_and_the_range_given():
-    ramp = np.linspace(0, 255, 256)[np.newaxis]
-    picture = matlab_heat_picture(ramp)
-    assert picture.shape == (1, 256, 3)
-    np.testing.assert_array_equal(picture[0, [0, -1]], [[0, 0, 0.515625], [0.5, 0, 0]])
-    np.testing.assert_array_equal(matlab_heat_picture(ramp, (0, 510))[0, -1], picture[0, 128])
-
-
-def test_a_heat_picture_shows_what_is_not_a_number_as_the_lowest_level():
-    heat_map = np.array([[np.nan, 1.0, 2.0]])
-    picture = matlab_heat_picture(heat_map)
-    np.testing.assert_array_equal(picture[0, 0], picture[0, 1])
-    assert np.all(matlab_heat_picture(np.full((2, 2), np.nan)) == picture[0, 0])
-
-
-def test_a_heat_picture_needs_rows_and_columns():
-    with pytest.raises(CamError, match="rows and columns"):
-        matlab_heat_picture(np.zeros((2, 3, 4)))
+@settings(deadline=None)
+@given(st.integers(2, 15), st.integers(15, 40), st.integers(0, 99))
+def test_enlarged_maps_are_those_of_imresize(size, larger, seed):
+    # The plain way: MATLAB's function, map by map.
+    maps = np.random.default_rng(seed).standard_normal((2, 3, size, size)).astype(np.float32)
+    expected = [[imresize(one, (larger, larger)) for one in of_crop] for of_crop in maps]
+    # The order of the additions in double precision may move a rounding to single.
+    atol = 2**-23 * np.abs(expected).max()
+    np.testing.assert_allclose(enlarge_maps(maps, larger), expected, rtol=0, atol=atol)

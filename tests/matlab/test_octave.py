@@ -16,9 +16,17 @@ import cam
 from cam.explain.styles import MatlabStyle
 from cam.fidelity import compare_files
 from cam.maps.activation_maps import return_cam_map
-from cam.maps.colors import matlab_heat_picture, montage
-from cam.matlab.functions import imresize, jet
-from cam.matlab.matfiles import load_features, load_network, save_features, save_network, write_mat
+from cam.maps.colors import matlab_heat_picture
+from cam.maps.montage import montage
+from cam.matlab import (
+    imresize,
+    jet,
+    load_features,
+    load_network,
+    save_features,
+    save_network,
+    write_mat,
+)
 from cam.pictures.reading import write_picture
 
 FUNCTIONS = REPOSITORY / "tests" / "octave"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cam.errors import CamError
+from cam.errors import CamError, InvalidValueError
 from cam.pictures.reading import center_crop, read_picture, write_picture
 
 ROWS, COLUMNS = 42, 60
@@ -218,6 +219,23 @@ def test_what_is_no_picture_is_refused_with_a_reason(kind: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+def test_what_has_no_end_or_is_huge_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", "/dev/zero"):
+        with pytest.raises(CamError, match="not a regular file"):
+            read_picture(path)
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(CamError, match=r"huge\.jpg: 1099511627776 bytes, over the limit"):
+        read_picture(tmp_path / "huge.jpg")
+
+
+@pytest.mark.parametrize("source", [None, 7, [[1, 2]], b"bytes"])
+def test_what_is_neither_path_nor_array_nor_image_is_refused(source: Any) -> None:
+    with pytest.raises(InvalidValueError, match="a picture is a path, an array or a Pillow image"):
+        read_picture(source)
+
+
 STARTS = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"BM", b"GIF89a", b"II*\0"]
 
 
@@ -276,12 +294,19 @@ def test_arrays_of_every_type_become_eight_bits(dtype: Any) -> None:
         np.full((4, 6), 7, np.int64),
         np.zeros((4, 6), bool),
         np.zeros((4, 6), complex),
+        np.zeros((4, 6), object),
+        np.zeros((4, 6), "U3"),
+        np.zeros((4, 6), "M8[s]"),
+        np.zeros((4, 6), [("r", "u1")]),
+        np.array([[0.5, np.nan]]),
+        np.array([[0.5, np.inf]], np.float16),
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
 def test_arrays_that_are_no_pictures_are_refused(array: NDArray[Any]) -> None:
-    with pytest.raises(CamError, match="is not a picture"):
+    with pytest.raises(InvalidValueError, match="is not a picture") as raised:
         read_picture(array)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -310,19 +310,23 @@ def test_an_lmdb_without_data_is_an_error(tmp_path: Path) -> None:
         ("a.png\n", "line 1"),
         ("a.png -1\n", "line 1"),
         ("a.png 99999999999\n", "line 1"),
+        (f"a.png {'9' * 5000}\n", "line 1"),
+        ("a.png 0\n\n\ud800.png 1\n", "line 3: not text"),
+        ("a.png 0\nb\0.png 1\n", "line 2: not text"),
     ],
 )
 def test_a_list_that_caffe_would_misread_is_an_error(
     text: str, message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "list.txt").write_text(text)
+    (tmp_path / "list.txt").write_bytes(text.encode(errors="surrogatepass"))
     with pytest.raises(CamError, match=message):
         read_list(tmp_path / "list.txt")
 
 
 def test_lists_and_folders_give_labels(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path, 4)
-    (tmp_path / "list.txt").write_text("".join(f"{p.path} {p.label}\n" for p in pictures))
+    lines = "".join(f"{p.path} {p.label}\n" for p in pictures)
+    (tmp_path / "list.txt").write_text(f"\ufeff{lines}\n", encoding="utf-8")
     assert read_list(tmp_path / "list.txt") == pictures
     found, names = list_folder(tmp_path)
     assert names == ["class 0", "class 1"]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,13 +46,13 @@ def any_but_content(path: Path) -> None:
 
 
 def left_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+    return {path.name for path in folder.iterdir()}
 
 
 def test_a_file_comes_to_its_place_and_is_recorded(server: FileServer, target: Path) -> None:
     progress: list[tuple[int, int | None]] = []
-    size = fetch_file(target, [server.url("file")], size_of, lambda *now: progress.append(now))
-    assert size == len(CONTENT)
+    fetched = fetch_file(target, [server.url("file")], size_of, lambda *now: progress.append(now))
+    assert (fetched.checked, fetched.first_seen) == (len(CONTENT), True)
     assert target.read_bytes() == CONTENT
     assert progress[-1] == (len(CONTENT), len(CONTENT))
     assert left_in(target.parent) == {"file", "sha256.json"}
@@ -209,7 +214,7 @@ def test_a_path_that_fails_while_it_is_copied_is_named(tmp_path: Path, target: P
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
     # The check takes the file away, as a network drive that goes does.
-    with pytest.raises(CamError, match=r"cannot read .*source: No such file"):
+    with pytest.raises(CamError, match=r"^cannot read .*source: No such file"):
         fetch_file(target, [str(source)], Path.unlink)
     assert left_in(target.parent) == set()
 
@@ -226,7 +231,7 @@ def test_a_process_killed_midway_leaves_only_its_part(server: FileServer, target
         time.sleep(0.01)
     process.kill()
     process.wait()
-    assert left_in(target.parent) == {"file.part"}
+    assert left_in(target.parent) == {"file.part", "file.lock"}
     kept = part.stat().st_size
     assert 0 < kept <= 2_000_000
     server.stalled.clear()
@@ -247,4 +252,126 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path, record: str) -> None:
     (tmp_path / "sha256.json").write_text(record)
     with pytest.raises(CamError, match="cannot read the recorded digests"):
+        check_recorded(tmp_path / "file", "0" * 64)
+
+
+def test_only_the_first_file_of_unknown_digest_is_first_seen(
+    server: FileServer, target: Path
+) -> None:
+    assert fetch_file(target, [server.url("file")], size_of).first_seen
+    assert not fetch_file(target, [server.url("file")], size_of).first_seen
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_known_digest_is_held_against_the_file(
+    server: FileServer, target: Path, tmp_path: Path, local: bool
+) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    source = str(tmp_path / "source") if local else server.url("file")
+    digest = sha256(CONTENT).hexdigest()
+    with pytest.raises(CamError, match=f"its SHA-256 is {digest}, not 0000"):
+        fetch_file(target, [source], size_of, expected_sha256="0" * 64)
+    assert left_in(target.parent) == set()
+    fetched = fetch_file(target, [source], size_of, expected_sha256=digest.upper())
+    assert not fetched.first_seen
+    assert target.read_bytes() == CONTENT
+
+
+def test_no_lock_is_left_where_someone_else_waits(server: FileServer, target: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(fetch_file, target, [server.url("file")], size_of) for _ in range(4)]
+    assert sum(job.result().first_seen for job in jobs) == 1
+    assert left_in(target.parent) == {"file", "sha256.json"}
+
+
+@pytest.fixture
+def upstream(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Return which port of this machine stands for each port of ``upstream.invalid``."""
+    own = int(server.address.rsplit(":", 1)[1])
+    ports, connect = {80: own, 443: 1}, socket.create_connection
+
+    def elsewhere(address: tuple[str, int], *more: Any, **options: Any) -> socket.socket:
+        return connect(("127.0.0.1", ports[address[1]]), *more, **options)
+
+    monkeypatch.setattr(socket, "create_connection", elsewhere)
+    monkeypatch.setenv("no_proxy", "*")
+    # TLS itself is Python's.
+    monkeypatch.setattr(http.client.HTTPSConnection, "connect", http.client.HTTPConnection.connect)
+    return ports
+
+
+def test_https_is_tried_before_http(
+    server: FileServer, target: Path, upstream: dict[int, int]
+) -> None:
+    fetched = fetch_file(target, ["http://upstream.invalid/file"], any_but_content)
+    assert fetched.notes == (
+        "http://upstream.invalid/file came over http, which anyone on the way can change",
+    )
+    upstream[443], upstream[80] = upstream[80], 1
+    assert fetch_file(target, ["http://upstream.invalid/file"], any_but_content).notes == ()
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://upstream.invalid/file", "file:///etc/hostname", "data:text/plain,x"]
+)
+def test_redirects_to_anything_but_http_are_refused(
+    server: FileServer, target: Path, address: str
+) -> None:
+    server.redirects["moved"] = address
+    with pytest.raises(CamError, match=r"could not fetch file: .*(redirect|not allowed)"):
+        fetch_file(target, [server.url("moved")], size_of)
+    assert left_in(target.parent) == set()
+    server.redirects["moved"] = server.url("file")
+    assert fetch_file(target, [server.url("moved")], any_but_content)
+
+
+def test_redirects_from_https_to_http_are_refused(
+    server: FileServer, target: Path, upstream: dict[int, int]
+) -> None:
+    upstream[443] = upstream[80]
+    server.redirects["moved"] = server.url("file")
+    with pytest.raises(CamError, match="it redirects to http, which is not followed"):
+        fetch_file(target, ["https://upstream.invalid/moved"], size_of)
+
+
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1/x", "data:text/plain,x", "gopher://x/file"])
+def test_other_addresses_are_not_opened(target: Path, address: str) -> None:
+    with pytest.raises(CamError, match=f"unknown url type: {address.split(':')[0]}"):
+        fetch_file(target, [address.replace("data:", "data://")], size_of)
+
+
+@pytest.mark.parametrize(("limit", "said"), [("TOTAL", "took over"), ("RATE", "less than 1000000")])
+def test_a_server_that_drips_is_given_up(
+    server: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
+) -> None:
+    server.dripping["file"] = 0.02
+    monkeypatch.setattr("cam.zoo.download.LEAST_RATE", 1_000_000)
+    monkeypatch.setattr(f"cam.zoo.download.{limit}_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(CamError, match=said):
+        fetch_file(target, [server.url("file")], size_of)
+    assert time.monotonic() - began < 5
+    assert left_in(target.parent) == {"file.part"}
+
+
+def test_a_server_that_never_answers_is_given_up(
+    server: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.silent.add("file")
+    monkeypatch.setattr("cam.zoo.download.ANSWER_SECONDS", 0.3)
+    with pytest.raises(CamError, match=r"no answer in 0\.3 s"):
+        fetch_file(target, [server.url("file")], size_of)
+    assert left_in(target.parent) == set()
+
+
+@pytest.mark.parametrize("record", [b"[" * 100_000, b" " * 2**21, b"\xff"])
+def test_a_record_without_end_is_refused(tmp_path: Path, record: bytes) -> None:
+    (tmp_path / "sha256.json").write_bytes(record)
+    with pytest.raises(CamError, match="cannot read the recorded digests") as raised:
+        check_recorded(tmp_path / "file", "0" * 64)
+    assert len(str(raised.value)) < 300
+    (tmp_path / "sha256.json").unlink()
+    os.mkfifo(tmp_path / "sha256.json")
+    with pytest.raises(CamError, match="not a regular file"):
         check_recorded(tmp_path / "file", "0" * 64)

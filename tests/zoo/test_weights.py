@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def test_weights_that_do_not_fit_the_network_are_refused_and_removed(
     server.files["googlenetCAM.caffemodel"] = contents[content]
     with pytest.raises(CamError, match=message):
         weights.fetch(model)
-    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_a_cut_download_goes_on(model: zoo.ZooModel, server: FileServer) -> None:
@@ -131,6 +131,26 @@ def test_a_file_of_another_network_is_named_and_an_interrupted_download_goes_on(
         weights.fetch(model, str(tmp_path / "written.caffemodel"))
     weights.fetch(model)
     assert server.requests[-1] == ("googleletCAM.caffemodel", "bytes=1000-")
+
+
+def test_the_first_fetch_says_that_only_the_shapes_were_checked(
+    model: zoo.ZooModel, server: FileServer
+) -> None:
+    came_over_http = "came over http"
+    first, second = weights.fetch(model).notes, weights.fetch(model).notes
+    assert [came_over_http in first[0], first[1]] == [True, weights.ONLY_SHAPES_CHECKED]
+    assert len(second) == 1
+    assert came_over_http in second[0]
+
+
+def test_the_command_prints_what_a_fetch_says(
+    model: zoo.ZooModel, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "get", lambda name: model)
+    code, output, errors = run("models", "fetch", "tiny")
+    assert code == 0
+    assert "SHA-256" in output
+    assert f"note: {weights.ONLY_SHAPES_CHECKED}" in errors
 
 
 def test_the_embedded_model_has_nothing_to_fetch() -> None:

@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 
-from cam.caffe.layer_types import elementwise, joining, spatial
+from cam.caffe.layer_types import cutting, elementwise, joining, measuring, spatial
 from cam.caffe.layers import Layer, LayerType, Shape, ShapeError, Shapes
 from cam.errors import nearest_names
 
 __all__ = ["LAYER_TYPES", "layer_shapes"]
 
-LAYER_TYPES: Mapping[str, LayerType] = {**spatial.TYPES, **elementwise.TYPES, **joining.TYPES}
+LAYER_TYPES: Mapping[str, LayerType] = {
+    **spatial.TYPES,
+    **elementwise.TYPES,
+    **joining.TYPES,
+    **cutting.TYPES,
+    **measuring.TYPES,
+}
 
 
 def layer_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:

@@ -7,19 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cam.caffe.layers import (
-    Graph,
-    Layer,
-    LayerRun,
-    LayerType,
-    Shape,
-    ShapeError,
-    Shapes,
-    UnsupportedError,
-    axis_of,
-    own_axis,
-    unchanged,
-)
+from cam.caffe import layers
+from cam.caffe.layers import Graph, Layer, LayerRun, LayerType, Shape, ShapeError, Shapes
 
 
 def _write_nothing(graph: Graph, run: LayerRun) -> None:
@@ -33,7 +22,7 @@ def _split_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
 
 def _flatten_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     param, bottom = layer.message.flatten_param, bottoms[0]
-    axis, end = own_axis(param.axis, bottom), axis_of(param.end_axis, bottom)
+    axis, end = layers.own_axis(param.axis, bottom), layers.axis_of(param.end_axis, bottom)
     if end < axis:
         raise ShapeError(f"axes {axis} to {end}, which is none")
     return [(*bottom[:axis], math.prod(bottom[axis : end + 1]), *bottom[end + 1 :])], ()
@@ -55,13 +44,10 @@ def _reshape_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
 def _write_reshape(graph: Graph, run: LayerRun) -> None:
     shape = graph.shapes[run.layer.tops[0]]
     if shape[0] != run.bottoms[0][0]:
-        raise UnsupportedError("it joins pictures of a batch")
+        raise layers.UnsupportedError("it joins pictures of a batch")
     # A zero keeps the batch's size, whatever it is.
-    graph.node(
-        "Reshape",
-        run.layer,
-        [*run.inputs, graph.constant(run.layer, "shape", [0, *shape[1:]], np.int64)],
-    )
+    target = graph.constant(run.layer, "shape", [0, *shape[1:]], np.int64)
+    graph.node("Reshape", run.layer, [*run.inputs, target])
 
 
 def concat_axis(layer: Layer, bottom: Shape) -> int:
@@ -69,7 +55,7 @@ def concat_axis(layer: Layer, bottom: Shape) -> int:
     param = layer.message.concat_param
     if param.HasField("concat_dim") and param.HasField("axis"):
         raise ShapeError("axis and concat_dim say the same; give one")
-    return own_axis(param.concat_dim if param.HasField("concat_dim") else param.axis, bottom)
+    return layers.own_axis(param.concat_dim if param.HasField("concat_dim") else param.axis, bottom)
 
 
 def _concat_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
@@ -87,27 +73,25 @@ def _write_concat(graph: Graph, run: LayerRun) -> None:
 
 def _inner_product_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     param, bottom = layer.message.inner_product_param, bottoms[0]
-    axis = own_axis(param.axis, bottom)
+    axis = layers.own_axis(param.axis, bottom)
     inputs = math.prod(bottom[axis:])
     if not param.num_output:
         raise ShapeError("num_output must be positive")
     weights = (inputs, param.num_output) if param.transpose else (param.num_output, inputs)
-    bias = ((param.num_output,),) if param.bias_term else ()
-    return [(*bottom[:axis], param.num_output)], (weights, *bias)
+    return [(*bottom[:axis], param.num_output)], (weights, *layers.bias_of(param))
 
 
 def _write_inner_product(graph: Graph, run: LayerRun) -> None:
     param = run.layer.message.inner_product_param
     if param.axis != 1:
-        raise UnsupportedError(f"axis {param.axis} is not supported; 1 is")
+        raise layers.UnsupportedError(f"axis {param.axis} is not supported; 1 is")
     flat = graph.node("Flatten", run.layer, run.inputs, "flat", axis=1)
-    names = ("weight", "bias")
-    constants = [graph.constant(run.layer, n, w) for n, w in zip(names, run.weights, strict=False)]
-    graph.node("Gemm", run.layer, [flat, *constants], transB=int(not param.transpose))
+    inputs = [flat, *layers.weight_constants(graph, run)]
+    graph.node("Gemm", run.layer, inputs, transB=int(not param.transpose))
 
 
 def _softmax_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
-    own_axis(layer.message.softmax_param.axis, bottoms[0])
+    layers.own_axis(layer.message.softmax_param.axis, bottoms[0])
     return [bottoms[0]], ()
 
 
@@ -117,7 +101,7 @@ def _write_softmax(graph: Graph, run: LayerRun) -> None:
 
 TYPES: Mapping[str, LayerType] = {
     "Concat": LayerType(_concat_shapes, _write_concat, bottoms=(1, math.inf), shares_memory=True),
-    "Dropout": LayerType(unchanged, _write_nothing, in_place=True, is_identity=True),
+    "Dropout": LayerType(layers.unchanged, _write_nothing, in_place=True, is_identity=True),
     "Flatten": LayerType(_flatten_shapes, _write_reshape, shares_memory=True),
     "InnerProduct": LayerType(_inner_product_shapes, _write_inner_product),
     "Reshape": LayerType(_reshape_shapes, _write_reshape, shares_memory=True),

@@ -1,24 +1,15 @@
-"""Layers over rows and columns: convolution, pooling, local response normalisation."""
+"""Layers over rows and columns: convolutions, pooling, local response normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cam.caffe.layers import (
-    Graph,
-    Layer,
-    LayerRun,
-    LayerType,
-    Shape,
-    ShapeError,
-    Shapes,
-    UnsupportedError,
-    need_spatial,
-)
+from cam.caffe import layers
+from cam.caffe.layers import Graph, Layer, LayerRun, LayerType, Shape, ShapeError, Shapes
 
 
 @dataclass(frozen=True)
@@ -84,43 +75,58 @@ def convolution_geometry(layer: Layer) -> SpatialGeometry:
     )
 
 
-def _convolution_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
-    param, bottom = layer.message.convolution_param, bottoms[0]
-    need_spatial(bottom)
+def _checked_convolution(layer: Layer, bottom: Shape) -> SpatialGeometry:
+    param = layer.message.convolution_param
+    layers.need_spatial(bottom)
     if param.axis != 1:
         raise ShapeError(f"axis {param.axis}; only 1 is supported")
     geometry = convolution_geometry(layer)
     if not param.num_output or min(geometry.kernel + geometry.stride + geometry.dilation) < 1:
         raise ShapeError("num_output, kernel_size, stride and dilation must be positive")
-    if bottom[1] % max(param.group, 1) or param.num_output % max(param.group, 1):
+    group = max(param.group, 1)
+    if bottom[1] % group or param.num_output % group:
         raise ShapeError(
             f"group {param.group} does not divide its {bottom[1]} input channels "
             f"and {param.num_output} outputs"
         )
-    size = tuple(
-        (bottom[2 + axis] + 2 * geometry.pad[axis] - geometry.extent(axis)) // geometry.stride[axis]
-        + 1
-        for axis in (0, 1)
-    )
+    return geometry
+
+
+def _convolution_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
+    geometry = _checked_convolution(layer, bottoms[0])
+    param, bottom = layer.message.convolution_param, bottoms[0]
+    spans = (bottom[2 + i] + 2 * geometry.pad[i] - geometry.extent(i) for i in (0, 1))
+    size = [span // stride + 1 for span, stride in zip(spans, geometry.stride, strict=True)]
     weights = (param.num_output, bottom[1] // max(param.group, 1), *geometry.kernel)
-    bias = ((param.num_output,),) if param.bias_term else ()
-    return [(bottom[0], param.num_output, *size)], (weights, *bias)
+    return [(bottom[0], param.num_output, *size)], (weights, *layers.bias_of(param))
 
 
-def _write_convolution(graph: Graph, run: LayerRun) -> None:
-    geometry = convolution_geometry(run.layer)
-    names = ("weight", "bias")
-    constants = [graph.constant(run.layer, n, w) for n, w in zip(names, run.weights, strict=False)]
-    graph.node(
-        "Conv",
-        run.layer,
-        [*run.inputs, *constants],
-        kernel_shape=geometry.kernel,
-        strides=geometry.stride,
-        dilations=geometry.dilation,
-        pads=[*geometry.pad, *geometry.pad],
-        group=run.layer.message.convolution_param.group,
-    )
+def _deconvolution_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
+    geometry = _checked_convolution(layer, bottoms[0])
+    param, bottom = layer.message.convolution_param, bottoms[0]
+    size = [
+        geometry.stride[i] * (bottom[2 + i] - 1) + geometry.extent(i) - 2 * geometry.pad[i]
+        for i in (0, 1)
+    ]
+    weights = (bottom[1], param.num_output // max(param.group, 1), *geometry.kernel)
+    return [(bottom[0], param.num_output, *size)], (weights, *layers.bias_of(param))
+
+
+def _write_as(operator: str) -> Callable[[Graph, LayerRun], None]:
+    def write(graph: Graph, run: LayerRun) -> None:
+        geometry = convolution_geometry(run.layer)
+        graph.node(
+            operator,
+            run.layer,
+            [*run.inputs, *layers.weight_constants(graph, run)],
+            kernel_shape=geometry.kernel,
+            strides=geometry.stride,
+            dilations=geometry.dilation,
+            pads=[*geometry.pad, *geometry.pad],
+            group=run.layer.message.convolution_param.group,
+        )
+
+    return write
 
 
 def pooling_geometry(layer: Layer, bottom: Shape) -> PoolingGeometry:
@@ -172,7 +178,7 @@ def pooling_geometry(layer: Layer, bottom: Shape) -> PoolingGeometry:
 
 
 def _pooling_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
-    need_spatial(bottoms[0])
+    layers.need_spatial(bottoms[0])
     return [(*bottoms[0][:2], *pooling_geometry(layer, bottoms[0]).output)], ()
 
 
@@ -202,33 +208,34 @@ def _write_pooling(graph: Graph, run: LayerRun) -> None:
             inputs = [graph.node("Pad", run.layer, [inputs[0], pads_name], "padded")]
         graph.node("AveragePool", run.layer, inputs, pads=[0, 0, *beyond], **window)
     else:
-        raise UnsupportedError(f"pool {method} is not supported; MAX and AVE are")
+        raise layers.UnsupportedError(f"pool {method} is not supported; MAX and AVE are")
 
 
 def _lrn_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
-    need_spatial(bottoms[0])
+    layers.need_spatial(bottoms[0])
     if layer.message.lrn_param.local_size % 2 == 0:
         raise ShapeError(f"local_size {layer.message.lrn_param.local_size}; it must be odd")
     return [bottoms[0]], ()
 
 
 def _write_lrn(graph: Graph, run: LayerRun) -> None:
-    param = run.layer.message.lrn_param
-    if param.NormRegion.Name(param.norm_region) != "ACROSS_CHANNELS":
-        raise UnsupportedError("norm_region WITHIN_CHANNEL is not supported")
-    graph.node(
-        "LRN",
-        run.layer,
-        run.inputs,
-        size=param.local_size,
-        alpha=param.alpha,
-        beta=param.beta,
-        bias=param.k,
-    )
+    param, layer = run.layer.message.lrn_param, run.layer
+    if param.NormRegion.Name(param.norm_region) == "ACROSS_CHANNELS":
+        shape = {"size": param.local_size, "alpha": param.alpha, "beta": param.beta}
+        graph.node("LRN", layer, run.inputs, bias=param.k, **shape)
+        return
+    # Within a channel Caffe takes 1 for k, and averages over the window with its padding.
+    squares = graph.node("Mul", layer, run.inputs * 2, "squares")
+    size = param.local_size
+    window: dict[str, Any] = {"kernel_shape": [size] * 2, "pads": [size // 2] * 4}
+    means = graph.node("AveragePool", layer, [squares], "means", count_include_pad=1, **window)
+    steps = [("Mul", "alpha", param.alpha), ("Add", "one", 1), ("Pow", "beta", -param.beta)]
+    graph.node("Mul", layer, [run.inputs[0], layers.steps(graph, layer, means, steps)])
 
 
 TYPES: Mapping[str, LayerType] = {
-    "Convolution": LayerType(_convolution_shapes, _write_convolution),
+    "Convolution": LayerType(_convolution_shapes, _write_as("Conv")),
+    "Deconvolution": LayerType(_deconvolution_shapes, _write_as("ConvTranspose")),
     "LRN": LayerType(_lrn_shapes, _write_lrn),
     "Pooling": LayerType(_pooling_shapes, _write_pooling),
 }

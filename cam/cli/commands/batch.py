@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,17 +15,10 @@ import click
 from cam.batch import BatchOptions, run_batch, run_pieces
 from cam.batch.rows import HEAT_FORMATS, LAYOUTS, OUTPUTS, PRECISIONS
 from cam.batch.store import Summary, failures
-from cam.cli import exit_codes
 from cam.cli.commands.store import summary_lines
-from cam.cli.declaring import Count, argument, as_command, option, output_option
-from cam.cli.options import (
-    JsonOption,
-    NetworkOptions,
-    StyleOptions,
-    TopOption,
-    show_note,
-    values_for,
-)
+from cam.cli.declaring import Count, argument, as_command, choice, option, output_option
+from cam.cli.messages import report_failures, show_note
+from cam.cli.options import JsonOption, NetworkOptions, StyleOptions, TopOption, values_for
 from cam.cli.progress import Rate, progress_bar
 from cam.errors import CamError
 from cam.localization import Rule
@@ -50,24 +44,16 @@ class BatchRequest(NetworkOptions, TopOption, StyleOptions, JsonOption):
         type=click.Choice([*OUTPUTS, NOTHING]),
         default=("maps",),
     )
-    precision: str = option(
-        "Of raw maps and scores.", type=click.Choice(PRECISIONS), default=PRECISIONS[0]
-    )
-    heat_format: str = option(
-        "Of the grey heat maps of 256x256 pixels.",
-        type=click.Choice(HEAT_FORMATS),
-        default=HEAT_FORMATS[0],
-    )
+    precision: str = choice("Of raw maps and scores.", PRECISIONS)
+    heat_format: str = choice("Of the grey heat maps of 256x256 pixels.", HEAT_FORMATS)
     box_rule: Rule = option(
         "Of --save boxes. original: the released box generator, several boxes; paper: one box "
         "around the largest part above a fraction of the maximum.",
         "--rule",
         default="original",
     )
-    layout: str = option(
-        "ilsvrc: also the folder of the original's ILSVRC heat maps, in STORE/ilsvrc.",
-        type=click.Choice(LAYOUTS),
-        default=LAYOUTS[0],
+    layout: str = choice(
+        "ilsvrc: also the folder of the original's ILSVRC heat maps, in STORE/ilsvrc.", LAYOUTS
     )
     root: Path | None = option(
         "Where relative paths of lists and tables start; each list's own folder if not given."
@@ -113,8 +99,7 @@ def batch(request: BatchRequest) -> int:
         for line in summary_lines(request.store, summary):
             click.echo(line)
         click.echo(f"{pictures} of them in this run, {seconds:.1f} s{rate}")
-    _print_failures(request.store, summary)
-    return exit_codes.SOME_FAILED if summary.failed else exit_codes.SUCCESS
+    return report_failures(_failure_lines(request.store, summary.failed))
 
 
 def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
@@ -124,8 +109,8 @@ def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
     if request.scheduler is not None:
         from cam.batch.cluster import DaskRunner
 
-        runner = DaskRunner(request.scheduler, request.open, _say_workers)
-    with progress_bar("pictures", rate=Rate) as bar:
+        runner = DaskRunner(request.scheduler, request.open, say_workers)
+    with progress_bar("pictures", rate=Rate, stays=True) as bar:
         summary = run_batch(
             model,
             request.inputs,
@@ -140,13 +125,13 @@ def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
     return summary, bar.advanced
 
 
-def _print_failures(store: Path, summary: Summary) -> None:
+def _failure_lines(store: Path, count: int) -> Iterator[str]:
     for name, reason in islice(failures(store), FAILURES_SHOWN):
-        click.echo(f"cam: {name}: {reason}", err=True)
-    if summary.failed > FAILURES_SHOWN:
-        more = summary.failed - FAILURES_SHOWN
-        click.echo(f"cam: and {more} more, all in {store / 'failed.csv'}", err=True)
+        yield f"{name}: {reason}"
+    if count > FAILURES_SHOWN:
+        yield f"and {count - FAILURES_SHOWN} more, all in {store / 'failed.csv'}"
 
 
-def _say_workers(count: int) -> None:
+def say_workers(count: int) -> None:
+    """Say how many workers a cluster has."""
     click.echo(f"workers: {count or 'none yet, waiting'}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -18,6 +19,8 @@ from cam.fidelity.demo_files import here_or_fetched
 from cam.files import write_json
 from cam.pictures.reading import write_picture
 
+NotNegative = Annotated[float, click.FloatRange(min=0)]
+
 
 @dataclass(frozen=True)
 class CompareRequest(JsonOption):
@@ -25,15 +28,12 @@ class CompareRequest(JsonOption):
 
     ours: Path = argument("OURS")
     theirs: Path = argument("THEIRS")
-    tolerance: float = option(
+    tolerance: NotNegative = option(
         "For numbers: the largest difference allowed, as a share of their largest magnitude.",
-        type=click.FloatRange(min=0),
         default=1e-3,
     )
-    levels: float = option(
-        "For pictures and heat maps: the difference allowed, of 255 grey levels.",
-        type=click.FloatRange(min=0),
-        default=1.0,
+    levels: NotNegative = option(
+        "For pictures and heat maps: the difference allowed, of 255 grey levels.", default=1.0
     )
     share: float = option(
         "The share of the pixels that must be within --levels.",
@@ -64,12 +64,11 @@ def compare(request: CompareRequest) -> int:
     report = comparison.to_dict()
     write_json(request.output / "comparison.json", report)
     write_picture(request.output / "comparison.png", comparison_picture(comparison))
-    written = f"written to {request.output}: comparison.png, comparison.json"
-    request.show(report, [*_lines(comparison), written])
+    request.show(report, _lines(comparison, request.output))
     return exit_codes.SUCCESS if comparison.within else exit_codes.OUTSIDE_TOLERANCE
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: Comparison, folder: Path) -> Iterator[str]:
     """Give a table of the differences, the order of the classes, and the notes."""
     yield f"ours:   {comparison.ours.path} ({comparison.ours.kind})"
     yield f"theirs: {comparison.theirs.path} ({comparison.theirs.kind})"
@@ -96,3 +95,4 @@ def _lines(comparison: Comparison) -> Iterator[str]:
             yield f"  theirs {matlab_indices(ranking.theirs)}"
     yield from (f"note: {note}" for note in comparison.notes)
     yield f"{'within' if comparison.within else 'outside'} the tolerance"
+    yield f"written to {folder}: comparison.png, comparison.json"

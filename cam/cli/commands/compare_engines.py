@@ -10,7 +10,8 @@ from cam.caffe.loaded import LoadedNetwork
 from cam.cli import exit_codes
 from cam.cli.commands.demo import DEMO_PICTURE
 from cam.cli.declaring import argument, as_command, option
-from cam.cli.options import JsonOption, OwnNetworkOptions, show_note
+from cam.cli.messages import show_note
+from cam.cli.options import JsonOption, OwnNetworkOptions
 from cam.errors import MissingFileError
 from cam.fidelity.engine_agreement import RELATIVE_TOLERANCE, EngineAgreement, open_and_compare
 
@@ -71,11 +72,14 @@ def compare_engines(request: CompareEnginesRequest) -> int:
 
 
 def _as_dict(outcome: EngineAgreement) -> dict[str, object]:
-    names = {"max_abs": "absolute", "magnitude": "largest"}
-    shown = ("max_abs", "relative", "magnitude", "correlation")
     return {
         "blobs": {
-            blob: {names.get(name, name): getattr(apart, name) for name in shown}
+            blob: {
+                "absolute": apart.max_abs,
+                "relative": apart.relative,
+                "largest": apart.magnitude,
+                "correlation": apart.correlation,
+            }
             for blob, apart in outcome.blobs.items()
         },
         "same_top_5": outcome.same_top,

@@ -9,15 +9,17 @@ from cam.cli import exit_codes
 from cam.cli.declaring import as_command
 from cam.cli.options import JsonOption
 from cam.fidelity.doctor import Finding, examine_engines, examine_models, versions
+from cam.zoo.caffe_root import caffe_root
 
 
 @as_command
 def doctor(request: JsonOption) -> int:
-    """Print versions, engines, devices and models, and what is wrong with each.
+    """Print versions, Caffe's folder, engines, devices and models, and what is wrong with each.
 
     Exit code 0 if at least one engine runs the embedded model, 1 otherwise.
     """
-    found, parts = versions(), {"engines": examine_engines(), "models": examine_models()}
+    found = {**versions(), "CAFFE_ROOT": str(caffe_root() or "none")}
+    parts = {"engines": examine_engines(), "models": examine_models()}
     findings = {title: [asdict(one) for one in listed] for title, listed in parts.items()}
     request.show({"versions": found, **findings}, _lines(found, parts))
     works = any(one.works for one in parts["engines"])

@@ -65,13 +65,11 @@ def evaluate(request: EvaluateRequest) -> None:
 
 
 def _report(measured: Measured, request: EvaluateRequest) -> None:
-    output = request.output
-    if request.json_file not in (None, PRINT):
-        output = Path(str(request.json_file))
-    prints_json = request.json_file == PRINT
-    records = None
-    if prints_json or output is not None:
-        records = measured.to_json(request.method, request.model_name)
+    output, prints_json = request.output, request.json_file == PRINT
+    if request.json_file is not None and not prints_json:
+        output = Path(request.json_file)
+    is_wanted = prints_json or output is not None
+    records = measured.to_json(request.method, request.model_name) if is_wanted else None
     if request.save_predictions is not None:
         write_submission(request.save_predictions, next(iter(measured.guesses.values())))
     if output is not None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from cam.cli.declaring import argument, as_command
-from cam.cli.options import NetworkOptions, show_note
+from cam.cli.messages import show_note
+from cam.cli.options import NetworkOptions
 from cam.engines.onnx_graph import to_onnx
 from cam.files import write_bytes
 

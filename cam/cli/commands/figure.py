@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import click
 
 from cam import zoo
+from cam.batch.ranking import best_pictures
+from cam.batch.store import read_class_names
 from cam.cli.declaring import Count, argument, as_command, names_of, option, output_option
-from cam.cli.options import BoxOptions, NetworkOptions, StyleOptions, show_note, values_for
+from cam.cli.messages import show_note
+from cam.cli.options import BoxOptions, NetworkOptions, StyleOptions, values_for
+from cam.cli.progress import progress_bar
 from cam.errors import CamError
 from cam.explain.model import CamModel, open_model
 from cam.figures.drawing import figure_files, import_matplotlib, save_sheet
-from cam.figures.types import FIGURES, FigureRequest
-from cam.pictures.lists import find_pictures
+from cam.figures.types import FIGURES as FIGURES_OF_THE_PAPER
+from cam.figures.types import FigureRequest
+from cam.learning.figures import UNITS
+from cam.pictures.lists import Entry, find_pictures
+
+FIGURES = {**FIGURES_OF_THE_PAPER, "units": UNITS}
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,16 @@ class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
     """Which figure, of what."""
 
     name: str = argument("NAME", type=click.Choice(list(FIGURES)))
-    images: tuple[str, ...] = argument("PICTURE...")
+    images: tuple[str, ...] = argument("PICTURE...", default=())
+    store: Path | None = option(
+        "Take the pictures from a store of cam batch, those that score highest for --class.",
+        "--from",
+    )
+    best: Count = option("How many pictures of a store, or for each unit.", default=6)
+    units: Count = option("How many units, those with the class's largest weights.", default=3)
+    share: float = option(
+        "Cut each picture to where the unit is above this share of its maximum.", default=0.5
+    )
     title: str | None = option("A title above the figure.")
     named_class: str | None = option("The class to show: its name, WordNet id or index.", "--class")
     per_row: Count | None = option("How many pictures side by side.")
@@ -53,13 +70,18 @@ class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
         """
         self._refuse_idle_options()
         rule, style = self.box_rule, self.chosen_style
-        entries = list(find_pictures(self.images))
-        made = {"load": self._load, "style": style, "rule": rule}
-        return FigureRequest(
-            names=[entry.name for entry in entries],
-            pictures=[entry.read() for entry in entries],
-            **{**values_for(FigureRequest, self), **made},
-        )
+        made = {"load": self._load, "style": style, "rule": rule, "entries": self._entries()}
+        return FigureRequest(**{**values_for(FigureRequest, self), **made})
+
+    def _entries(self) -> list[Entry]:
+        if (self.store is None) != bool(self.images):
+            raise CamError("name pictures, or, for class-maps, a store with --from")
+        if self.store is None:
+            return list(find_pictures(self.images))
+        if self.named_class is None:
+            raise CamError("--from goes with --class")
+        index = zoo.find_class(read_class_names(self.store), self.named_class)
+        return [entry for entry, _ in best_pictures(self.store, index, self.best)]
 
     def _load(self, name: str | None) -> CamModel:
         network = self.load() if name is None else zoo.load_network(name)
@@ -84,7 +106,9 @@ def figure(options: FigureOptions) -> None:
     # Its absence is said before the network runs.
     import_matplotlib()
     request = options.request()
-    sheet = FIGURES[options.name].make(request)
+    with progress_bar("pictures", request.count) as bar:
+        request = replace(request, report=bar.advance)
+        sheet = FIGURES[options.name].make(request)
     show_note(request.model.network)
     for path in files:
         save_sheet(sheet, path)

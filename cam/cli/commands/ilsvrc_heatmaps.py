@@ -10,10 +10,10 @@ from typing import Literal
 import click
 
 from cam.batch.ilsvrc import make_ilsvrc_heatmaps
-from cam.cli import exit_codes
 from cam.cli.commands.saliency import SmoothOption
 from cam.cli.declaring import argument, as_command, option, output_option
-from cam.cli.options import NetworkOptions, show_note
+from cam.cli.messages import report_failures, show_note
+from cam.cli.options import NetworkOptions
 from cam.cli.progress import progress_bar
 from cam.localization import read_picture_list
 
@@ -58,6 +58,4 @@ def ilsvrc_heatmaps(request: HeatMapsRequest) -> int:
         f"{len(run.failures)} could not be read"
     )
     show_note(model.network)
-    for failure in run.failures:
-        click.echo(f"cam: {failure}", err=True)
-    return exit_codes.SOME_FAILED if run.failures else exit_codes.SUCCESS
+    return report_failures(run.failures)

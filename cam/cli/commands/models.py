@@ -63,6 +63,8 @@ def fetch(request: FetchRequest) -> None:
         with download_bar(model.name) as bar:
             checked = weights.fetch(model, request.source, bar.move)
         click.echo(f"{checked.path}: fits {model.prototxt}, SHA-256 {checked.sha256}")
+        for note in checked.notes:
+            click.echo(f"note: {note}", err=True)
 
 
 @dataclass(frozen=True)

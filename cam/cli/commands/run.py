@@ -14,7 +14,7 @@ from cam.cli.pictures import FOLDER_FOR_EACH, NamedPicture, PicturesCommand
 from cam.cli.timings import Timings
 from cam.explain.explanation import Explanation
 from cam.explain.windows import check_display, show_overlays
-from cam.matlab.matfiles import save_network
+from cam.matlab import save_network
 
 
 @dataclass(frozen=True)

@@ -124,25 +124,23 @@ def _progress_display() -> Iterator[Callable[[TrainingProgress], None]]:
         task = bar.add_task("", left="")
 
         def report(now: TrainingProgress) -> None:
-            loss = "" if now.loss is None else f"loss {now.loss:.4f}"
-            left = "" if now.seconds_left is None else f"{_duration(now.seconds_left)} left"
+            seconds, loss = now.seconds_left, _loss(now.loss)
+            left = "" if seconds is None else f"{timedelta(seconds=round(seconds))} left"
             bar.update(task, completed=now.iteration, total=now.last, description=loss, left=left)
             if now.entry is not None:
-                text = f"{_entry_line(now.entry)}{', ' if left else ''}{left}"
+                text = ", ".join(filter(None, [*_parts(now.entry), left]))
                 # Through the bar, which it would else disturb, unless that is silent.
                 (console if bar_on.quiet else bar_on).print(text, soft_wrap=True, highlight=False)
 
         yield report
 
 
-def _entry_line(entry: HistoryEntry) -> str:
-    parts = [f"iteration {entry.iteration}"]
-    if entry.loss is not None:
-        parts.append(f"loss {entry.loss:.4f}")
-    parts.append(f"rate {entry.rate:g}")
-    parts += [f"test {name} {value:.4f}" for name, value in entry.test.items()]
-    return ", ".join(parts)
+def _parts(entry: HistoryEntry) -> Iterator[str]:
+    yield f"iteration {entry.iteration}"
+    yield _loss(entry.loss)
+    yield f"rate {entry.rate:g}"
+    yield from (f"test {name} {value:.4f}" for name, value in entry.test.items())
 
 
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+def _loss(loss: float | None) -> str:
+    return "" if loss is None else f"loss {loss:.4f}"

@@ -1,8 +1,8 @@
-"""MATLAB's picture functions, with MATLAB's values.
+"""MATLAB's `imresize`, with MATLAB's values.
 
 No library gives `imresize` to the precision wanted: Pillow and torch cut the kernel at the border
 and normalise again instead of mirroring, scikit-image smooths with a Gaussian before a spline, and
-OpenCV's cubic has a = -0.75 and no antialiasing. The functions below follow MATLAB as it has been
+OpenCV's cubic has a = -0.75 and no antialiasing. The function below follows MATLAB as it has been
 since about 2014: older releases repeated the border pixel where these mirror the picture.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import CamError, nearest_names
+from cam.errors import InvalidValueError, nearest_names
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
@@ -88,7 +88,7 @@ def imresize(
 
     Raises
     ------
-    CamError
+    InvalidValueError
         If the picture is empty, not an array of rows and columns, or of another type, if the
         scale or size is not positive, or if the method is unknown.
 
@@ -106,12 +106,18 @@ def imresize(
     pixels = np.asarray(image)
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.ndim < 2 or pixels.size == 0:
-        raise CamError(f"imresize needs rows and columns, got an array of shape {pixels.shape}")
+        raise InvalidValueError(
+            f"imresize needs rows and columns, got an array of shape {pixels.shape}"
+        )
     if pixels.dtype.str[1:] not in _RESIZABLE:
-        raise CamError(f"imresize cannot resize {pixels.dtype}: convert to float64 or uint8 first")
+        raise InvalidValueError(
+            f"imresize cannot resize {pixels.dtype}: convert to float64 or uint8 first"
+        )
     if method not in _KERNELS:
         names = ", ".join(_KERNELS)
-        raise CamError(f"no method {method!r}{nearest_names(method, _KERNELS)}; there are {names}")
+        raise InvalidValueError(
+            f"no method {method!r}{nearest_names(method, _KERNELS)}; there are {names}"
+        )
     if pixels.dtype == np.bool_:
         return imresize(pixels * np.uint8(255), scale_or_size, method, antialiasing) > 128
 
@@ -130,12 +136,12 @@ def _scales_and_sizes(
     try:
         given = np.array(scale_or_size, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise CamError(f"not a scale or a size: {scale_or_size!r}") from error
+        raise InvalidValueError(f"not a scale or a size: {scale_or_size!r}") from error
     known = given[~np.isnan(given)]
     if given.shape not in {(), (2,)} or not known.size:
-        raise CamError(f"imresize takes one scale or two numbers, not {scale_or_size!r}")
+        raise InvalidValueError(f"imresize takes one scale or two numbers, not {scale_or_size!r}")
     if not np.all(np.isfinite(known) & (known > 0)):
-        raise CamError(f"a scale or a size must be positive, not {scale_or_size!r}")
+        raise InvalidValueError(f"a scale or a size must be positive, not {scale_or_size!r}")
 
     lengths = np.array(shape, dtype=np.float64)
     if known.size < given.size:
@@ -163,7 +169,7 @@ def _resize_axis(
     front = np.moveaxis(pixels, axis, 0)
     resized = matrix @ front.reshape(length, -1)
     resized = np.moveaxis(resized.reshape(size, *front.shape[1:]), 0, axis)
-    return _to_class(resized, pixels.dtype)
+    return to_class(resized, pixels.dtype)
 
 
 @lru_cache(maxsize=64)
@@ -203,208 +209,23 @@ def _weight_matrix(length: int, size: int, scale: float, method: str, antialiasi
     return csr_array((weights.ravel(), (rows, indices.ravel())), shape=(size, length))
 
 
-def _to_class(values: Doubles, dtype: np.dtype[Any]) -> Array:
-    """Convert as MATLAB does: integers round half away from zero and saturate."""
+def to_class(values: Doubles, dtype: np.dtype[Any]) -> Array:
+    """Convert doubles to another class as MATLAB does.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Double precision, any shape.
+    dtype : numpy.dtype
+        Floating-point or integer.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of that type; integers are rounded half away from zero and saturate.
+    """
     if dtype.kind == "f":
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     clipped = np.fmin(np.fmax(values, limits.min), limits.max)
     return (clipped + np.copysign(0.5, clipped)).astype(dtype, order="C")
-
-
-def im2double(image: ArrayLike) -> Doubles:
-    """Convert a picture to double precision, integers to the range [0, 1], as MATLAB does.
-
-    Parameters
-    ----------
-    image : array_like
-        Any shape. uint8 is divided by 255, uint16 by 65535, int16 is (value + 32768) / 65535;
-        logical, single and double values are kept.
-
-    Returns
-    -------
-    numpy.ndarray
-        Double precision, shape of `image`.
-
-    Raises
-    ------
-    CamError
-        If the picture is of another type.
-
-    Notes
-    -----
-    The function of the same name in the pycaffe port stretches the minimum and the maximum to
-    [0, 1] instead.
-
-    Examples
-    --------
-    >>> im2double(np.array([0, 51, 255], dtype=np.uint8))
-    array([0. , 0.2, 1. ])
-    """
-    pixels = np.asarray(image)
-    low, span = _class_range(pixels.dtype)
-    return (pixels.astype(np.float64) - low) / span
-
-
-def mat2gray(matrix: ArrayLike, limits: Sequence[float] | None = None) -> Doubles:
-    """Stretch `limits` to [0, 1] and cut what lies outside, as MATLAB does.
-
-    Parameters
-    ----------
-    matrix : array_like
-        Any shape, real numbers.
-    limits : pair of float, optional
-        The values that become 0 and 1; by default the minimum and the maximum, NaN ignored. Equal
-        limits do no stretching: values are only cut to [0, 1]. Swapped limits invert.
-
-    Returns
-    -------
-    numpy.ndarray
-        Double precision in [0, 1], shape of `matrix`. NaN becomes 1, as in MATLAB.
-
-    Raises
-    ------
-    CamError
-        If the limits are not two numbers.
-
-    Examples
-    --------
-    >>> mat2gray([1, 2, 3])
-    array([0. , 0.5, 1. ])
-    >>> mat2gray([3, 3, 0.25])[:2]
-    array([1., 1.])
-    """
-    values = np.asarray(matrix, dtype=np.float64)
-    if limits is None:
-        finite = values[~np.isnan(values)]
-        limits = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    if len(limits) != 2:
-        raise CamError(f"limits must be two numbers, not {limits!r}")
-    low, high = (float(limit) for limit in limits)
-    if low != high:
-        slope = 1.0 / (high - low)
-        values = values * slope - low * slope
-    return np.clip(np.where(np.isnan(values), 1.0, values), 0.0, 1.0)
-
-
-def gray2ind(image: ArrayLike, levels: int = 64) -> Array:
-    """Convert a grey picture to indices into a colour map, as MATLAB does.
-
-    Parameters
-    ----------
-    image : array_like
-        Any shape. Floating-point values are in [0, 1], integers in the range of their type,
-        logical values are 0 and 1.
-    levels : int, optional
-        The length of the colour map, 1 to 65536.
-
-    Returns
-    -------
-    numpy.ndarray
-        Indices 0 to `levels` - 1, rounded half away from zero; uint8 up to 256 levels, uint16
-        above. NaN becomes 0.
-
-    Raises
-    ------
-    CamError
-        If the number of levels or the type of the picture is not one of these.
-
-    Examples
-    --------
-    >>> gray2ind([0, 0.25, 0.5, 1], 256)
-    array([  0,  64, 128, 255], dtype=uint8)
-    """
-    if not 1 <= levels <= 65536:
-        raise CamError(f"a colour map has 1 to 65536 levels, not {levels}")
-    pixels = np.asarray(image)
-    low, span = _class_range(pixels.dtype)
-    scaled = (pixels.astype(np.float64) - low) * ((levels - 1) / span)
-    return _to_class(scaled, np.dtype(np.uint8 if levels <= 256 else np.uint16))
-
-
-def ind2rgb(indices: ArrayLike, colormap: ArrayLike) -> Doubles:
-    """Look indices up in a colour map, as MATLAB does.
-
-    Parameters
-    ----------
-    indices : array_like
-        Any shape. Integers count from 0, floating-point values from 1, as in MATLAB; what lies
-        outside takes the first or the last colour.
-    colormap : array_like
-        Shape (levels, 3), values in [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `indices` + (3,), double precision.
-
-    Raises
-    ------
-    CamError
-        If the colour map does not have three columns.
-
-    Examples
-    --------
-    >>> ind2rgb(np.array([0, 255], dtype=np.uint8), jet(256))
-    array([[0.      , 0.      , 0.515625],
-           [0.5     , 0.      , 0.      ]])
-    """
-    colors = np.asarray(colormap, dtype=np.float64)
-    if colors.ndim != 2 or colors.shape[1] != 3 or not len(colors):
-        raise CamError(f"a colour map has the shape (levels, 3), not {colors.shape}")
-    positions = np.asarray(indices)
-    if positions.dtype.kind == "f":
-        positions = positions - 1
-    found: Doubles = colors[np.clip(positions, 0, len(colors) - 1).astype(np.intp)]
-    return found
-
-
-def jet(levels: int = 256) -> Doubles:
-    """Return MATLAB's `jet` colour map: dark blue, cyan, yellow, dark red.
-
-    Each channel is the same trapezium, a quarter of the map up, a quarter at 1 and a quarter down;
-    red lies a quarter of the map after green and blue a quarter before.
-
-    Parameters
-    ----------
-    levels : int, optional
-        How many colours.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (levels, 3), red, green and blue in [0, 1], double precision.
-
-    Raises
-    ------
-    CamError
-        If the number of levels is not positive.
-
-    Examples
-    --------
-    >>> jet(4)
-    array([[0., 0., 1.],
-           [0., 1., 1.],
-           [1., 1., 0.],
-           [1., 0., 0.]])
-    """
-    if levels < 1:
-        raise CamError(f"a colour map has at least one level, not {levels}")
-    quarter = -(-levels // 4)
-    green_start = -(-quarter // 2) - (levels % 4 == 1)
-    starts = green_start + quarter * np.array([1, 0, -1])
-    steps = np.arange(1, levels + 1)[:, np.newaxis] - starts
-    channels: Doubles = np.clip(np.minimum(steps, 3 * quarter - steps) / quarter, 0.0, 1.0)
-    return channels
-
-
-def _class_range(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the value of black and the distance to white of a picture's type."""
-    if dtype.str[1:] in {"u1", "u2", "i2"}:
-        limits = np.iinfo(dtype)
-        return float(limits.min), float(limits.max) - float(limits.min)
-    if dtype.kind == "b" or dtype.str[1:] in {"f4", "f8"}:
-        return 0.0, 1.0
-    if dtype.kind == "i" or dtype.kind == "u":
-        raise CamError(f"a picture is uint8, uint16, int16, single or double, not {dtype}")
-    raise CamError(f"a picture holds real numbers, not {dtype}")

@@ -1,0 +1,28 @@
+"""What commands say on standard error beside their results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from cam import zoo
+from cam.caffe.loaded import LoadedNetwork
+from cam.cli import exit_codes
+
+
+def report_failures(failures: Iterable[object]) -> int:
+    """Say what failed, and return the exit code of a command that did the rest."""
+    code = exit_codes.SUCCESS
+    for failure in failures:
+        click.echo(f"cam: {failure}", err=True)
+        code = exit_codes.SOME_FAILED
+    return code
+
+
+def show_note(network: LoadedNetwork) -> None:
+    """Say that the embedded model is not one of the paper's, if it is used."""
+    if network.name == zoo.EMBEDDED:
+        click.echo(
+            f"{zoo.EMBEDDED} is the embedded model, not one of the paper's networks.", err=True
+        )
