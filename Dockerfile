@@ -55,7 +55,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY cam cam
 COPY models models
 # The links in CAFFE_ROOT, beside which Caffe comes in the images; weights are in /models at run time.
-RUN /opt/cam/bin/pip install '.[cluster,figures,matlab,script]' \
+RUN /opt/cam/bin/pip install '.[cluster,figures,learn,matlab,script]' \
     && CAM_MODELS=/models /opt/cam/bin/python -P -m cam.zoo.caffe_root /opt/cam/share/caffe
 
 

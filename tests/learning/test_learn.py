@@ -121,6 +121,19 @@ def test_the_network_gives_the_classifiers_decision_values_and_maps(
         np.testing.assert_allclose(found.maps[0], maps[found.indices], atol=1e-4)
 
 
+def test_caffe_takes_the_files_and_the_names_of_the_original_demo(
+    learned: Learned, actions: Path, pycaffe: Any
+) -> None:
+    net = pycaffe.Net(str(learned.prototxt), pycaffe.TEST, weights=str(learned.caffemodel))
+    picture = next((actions / "test/cooking").iterdir())
+    model = cam.load_files(learned.prototxt, learned.caffemodel, engine="openvino")
+    net.blobs["data"].data[...] = model.network_input(picture, get_style("pycaffe")).batch
+    scores = net.forward()["prob"][0]
+    np.testing.assert_allclose(scores, model.explain(picture).scores, atol=1e-5)
+    weights = net.params["CAM_fc"][0].data
+    np.testing.assert_array_equal(weights, learned.classifier.weights.astype(np.float32))
+
+
 def test_a_second_call_gives_the_same_bytes(
     learned: Learned, model: CamModel, actions: Path, tmp_path: Path
 ) -> None:
