@@ -106,6 +106,10 @@ check_image() {
   # A script of Caffe's time: as the image's user, without a display.
   quietly in_image --volume "$repo/tests/data:/data:ro" --entrypoint python "cam:$1" \
     caffe_root_script.py
+  for engine in caffe openvino; do
+    quietly in_image --volume "$repo/tests/data:/data:ro" "cam:$1" script --engine "$engine" \
+      caffe_root_script.py
+  done
   quietly in_image "cam:$1" --help
 }
 
