@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ class FigureRequest:
 
     Attributes
     ----------
-    entries : sequence of cam.pictures.lists.Entry
+    entries : iterable of cam.pictures.lists.Entry
         The pictures; they are read when they are first needed.
     load : callable
         Loads the model that is asked for, or another one of the table by its name.
@@ -54,7 +54,7 @@ class FigureRequest:
         Called with 1 whenever a network has explained a picture, `count` times in all.
     """
 
-    entries: Sequence[Entry]
+    entries: Iterable[Entry]
     load: Callable[[str | None], CamModel]
     style: Style
     rule: BoxRule
@@ -72,8 +72,10 @@ class FigureRequest:
     report: Callable[[int], object] | None = None
 
     @property
-    def count(self) -> int:
-        """How many times a picture is explained."""
+    def count(self) -> int | None:
+        """How many times a picture is explained; None where the pictures were not counted."""
+        if not isinstance(self.entries, Sequence):
+            return None
         return len(self.entries) * (1 + len(self.also) + len(self.backprop))
 
     @cached_property
@@ -195,11 +197,14 @@ class FigureType:
         Makes its sheet for a request; bad requests are refused before the model is loaded.
     options : tuple of str
         The options that it takes and not every type does: fields of `FigureRequest`.
+    one_pass : bool
+        Whether it takes the pictures one after the other, any number of them, and keeps few.
     """
 
     help: str
     make: Callable[[FigureRequest], sheets.Sheet]
     options: tuple[str, ...]
+    one_pass: bool = False
 
 
 FIGURES: Mapping[str, FigureType] = {

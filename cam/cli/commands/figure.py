@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -73,11 +75,14 @@ class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
         made = {"load": self._load, "style": style, "rule": rule, "entries": self._entries()}
         return FigureRequest(**{**values_for(FigureRequest, self), **made})
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> Iterable[Entry]:
         if (self.store is None) != bool(self.images):
             raise CamError("name pictures, or, for class-maps, a store with --from")
         if self.store is None:
-            return list(find_pictures(self.images))
+            entries = find_pictures(self.images)
+            # In one pass they are not kept, but that there is one is said before the network runs.
+            one_pass = FIGURES[self.name].one_pass
+            return chain([next(entries)], entries) if one_pass else list(entries)
         if self.named_class is None:
             raise CamError("--from goes with --class")
         index = zoo.find_class(read_class_names(self.store), self.named_class)
