@@ -299,12 +299,12 @@ def _record(
     C: float,
     evaluation: Evaluation | None,
 ) -> dict[str, Any]:
+    names = ("accuracy", "mean_class_accuracy", "class_accuracies")
+    where = "cross-validation" if parts.test is None else "test"
     measured = {
-        "accuracy": None if evaluation is None else evaluation.accuracy,
-        "mean_class_accuracy": None if evaluation is None else evaluation.mean_class_accuracy,
-        "measured_on": "cross-validation" if parts.test is None else "test",
+        **{name: getattr(evaluation, name, None) for name in names},
+        "measured_on": None if evaluation is None else where,
         "pictures": None if evaluation is None else len(evaluation.labels),
-        "class_accuracies": None if evaluation is None else evaluation.class_accuracies,
     }
     return {
         **measured,

@@ -329,6 +329,18 @@ def test_what_cannot_be_learned_is_said_in_a_line(colors: Path, run: Run, tmp_pa
     assert not [name for name in "abcdefgh" if (tmp_path / name / "weights.caffemodel").exists()]
 
 
+def test_one_picture_is_enough_where_c_is_given(
+    model: CamModel, colors: Path, tmp_path: Path
+) -> None:
+    for name in COLORS:
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        shutil.copy(colors / name / "0.png", tmp_path / "pictures" / name)
+    found = learn(model, tmp_path / "pictures", tmp_path / "a", options=FAST)
+    assert (found.record["accuracy"], found.record["measured_on"]) == (None, None)
+    found = learn(model, tmp_path / "pictures", tmp_path / "b", colors, FAST)
+    assert found.record["accuracy"] == 1
+
+
 def test_labels_beyond_the_names_are_said_in_a_line(colors: Path, run: Run, tmp_path: Path) -> None:
     paths = sorted(colors.glob("*/*.png"))
     lines = [f"{path} {2 * (path.parent.name == 'red')}\n" for path in paths]
