@@ -229,7 +229,7 @@ def test_a_folder_without_some_of_the_files_gives_the_others(
     source, demo = tmp_path / "source", tmp_path / "demo"
     source.mkdir()
     for name in ("data_net.mat", "img1.jpg", "img2.jpg"):
-        shutil.copy(shared_data / name, source)
+        shutil.copyfile(shared_data / name, source / name)
     (source / "img1.jpg").write_bytes(b"<html>Moved</html>")
     assert run("fetch-demo", "--from", source, "-o", demo) == 3
     printed = capsys.readouterr()
