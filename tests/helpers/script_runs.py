@@ -6,15 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from locations import REPOSITORY, SHARED
-
-PARTS = ("python/", "examples/", "models/")
-"""What of the archive the tests and examples need."""
+from caffe_sources import archive, unpack
+from locations import REPOSITORY
 
 RUNNER = """
 import sys, unittest
@@ -27,18 +24,12 @@ unittest.main(module=None, argv=["unittest", "--verbose", *sys.argv[2:]])
 """
 
 
-def unpack(folder: Path) -> Path:
-    """Unpack Caffe's Python package, examples and models; skip where the archive is not."""
-    archives = sorted((SHARED / "sources").glob("caffe*.tar.gz"))
-    if not archives:
+def unpacked(folder: Path) -> Path:
+    """Unpack Caffe's tests, scripts, examples and models; skip where the archive is not."""
+    tarball = archive()
+    if tarball is None:
         pytest.skip("Caffe's source archive (../shared/sources) is not here")
-    with tarfile.open(archives[0]) as archive:
-        for member in archive:
-            name = member.name.removeprefix("./")
-            parts = name if name.startswith(PARTS) else name.partition("/")[2]
-            if parts.startswith(PARTS) and (member.isfile() or member.isdir()):
-                member.name = parts
-                archive.extract(member, folder)
+    unpack(tarball, folder)
     return folder
 
 

@@ -55,7 +55,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def sources(tmp_path: Path) -> Path:
     for package in ("six", "h5py"):
         pytest.importorskip(package, reason=f"Caffe's tests need {package}")
-    return script_runs.unpack(tmp_path)
+    return script_runs.unpacked(tmp_path)
 
 
 def need_programs() -> None:
