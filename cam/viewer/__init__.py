@@ -1,0 +1,1 @@
+"""Results that people look at: the report, the live page, and what both give to the browser."""
