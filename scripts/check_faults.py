@@ -29,7 +29,7 @@ import numpy as np
 PHOTOGRAPH = Path(__file__).parents[1] / "cam" / "data" / "coffee.png"
 PICTURES = 240
 OPTIONS = (
-    *("--save", "maps", "--save", "scores", "--precision", "float32"),
+    *("--save", "maps", "--save", "scores", "--numbers", "float32"),
     *("--piece-size", "8", "--engine", "openvino"),
 )
 EXIT_BAD_INPUT, EXIT_SOME_FAILED = 2, 3

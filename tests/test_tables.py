@@ -12,6 +12,7 @@ from cam import zoo
 from cam.caffe.layer_types import LAYER_TYPES
 from cam.cli import COMMANDS
 from cam.engines import ENGINES
+from cam.engines.protocol import FLOAT32
 from cam.explain.styles import STYLES, get_style
 from cam.figures.types import FIGURES
 
@@ -42,7 +43,8 @@ def test_each_model_stands_in_the_readme_and_in_the_models_page(model: zoo.ZooMo
 def test_each_engine_says_what_opening_asks_for(name: str) -> None:
     module = import_module(ENGINES[name])
     assert callable(module.start)
-    assert callable(module.is_ready)
+    assert callable(module.obstacle)
+    assert FLOAT32 in module.PRECISIONS
     assert isinstance(module.RUNS_BACKWARD, bool)
     assert f"`{name}`" in (REPOSITORY / "docs" / "method.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cam.batch.pipeline import BatchWork, explained_pictures
+from cam.batch.pipeline import BatchWork, check_published, explained_pictures
 from cam.batch.rows import BatchOptions, ExplainedPicture
 from cam.batch.store import Piece
 from cam.errors import CamError
@@ -77,7 +77,8 @@ def make_ilsvrc_heatmaps(
     ----------
     ``ILSVRC_generate_heatmap.m`` of the original; section 3.2 of the paper.
     """
-    record = {**model.record, "style": STYLE, "method": "cam"}
+    check_published(model)
+    record = {**model.record, "engine_choice": model.engine_choice, "style": STYLE, "method": "cam"}
     if smoothing is not None:
         record |= {"method": METHOD, "smooth": smoothing}
     write_record(folder, record)

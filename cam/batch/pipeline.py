@@ -34,7 +34,8 @@ from cam.batch.rows import (
 )
 from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
 from cam.engines import Engine, NetworkOutput
-from cam.errors import CamError
+from cam.engines.protocol import FLOAT32
+from cam.errors import CamError, InvalidValueError
 from cam.explain.model import CamModel
 from cam.explain.styles import NetworkInput, Style, get_style
 from cam.pictures.lists import Entry, find_pictures, with_unique_stems
@@ -93,6 +94,8 @@ class BatchWork:
         """
         style = get_style(options.style, options.placement)
         model.check_top(options.top)
+        if options.layout == "ilsvrc":
+            check_published(model)
         pictures = options.batch_size or max(1, model.engine.batch_size // style.crops)
         return cls(
             model,
@@ -102,14 +105,30 @@ class BatchWork:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return what the results depend on: model, options, versions and shapes."""
+        """Return what the results depend on, and why the engine was taken."""
         return {
+            "engine_choice": self.model.engine_choice,
             "model": dict(self.model.record),
             "preprocessing": asdict(self.model.preprocessing),
             "options": self.options.record,
             "versions": versions(self.model.engine),
             "arrays": array_types(self.options, self.model.network, self.map_shape),
         }
+
+
+def check_published(model: CamModel) -> None:
+    """Make sure that what a model gives may be held against the paper's numbers.
+
+    Raises
+    ------
+    InvalidValueError
+        If it computes in less than single precision.
+    """
+    if model.engine.precision != FLOAT32:
+        raise InvalidValueError(
+            f"ILSVRC heat maps are held against the paper's numbers, in {FLOAT32} only, not in "
+            f"{model.engine.precision}"
+        )
 
 
 class PieceRunner(Protocol):

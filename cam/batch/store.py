@@ -35,6 +35,10 @@ _LOCK, _HOLDER = ".lock", ".holder"
 _BEGINNING = frozenset((_RUN, _ENTRIES, _CLASSES, _PIECES))
 """What a store has before its first piece."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TOLD = {"engine_choice"}
+"""What the record tells and two runs need not have in common."""
+_UNSAID = {"model.precision": "float32"}
+"""What is meant by a record that does not say it."""
 _SUMMARY_COLUMNS = ("name", "status", "reason", "label", "top_index")
 
 
@@ -252,6 +256,17 @@ def open_store(
 def is_store(path: PathLike) -> bool:
     """Tell whether a path is a folder with a store in it, finished or not."""
     return (Path(path) / _RUN).is_file() and (Path(path) / _PIECES).is_dir()
+
+
+def begun_engine(folder: PathLike) -> str | None:
+    """Return the engine that a store was begun with, as `cam.engines.open_engine` takes it.
+
+    None if there is no store yet, or nothing in it, so that another one may begin it.
+    """
+    if not is_store(folder) or _is_without_results(Path(folder)):
+        return None
+    model = read_record(folder)["model"]
+    return f"{model['engine']}:{model['device'].lower()}"
 
 
 def read_class_names(folder: PathLike) -> tuple[str, ...]:
@@ -523,9 +538,10 @@ def _check_usable(folder: Path) -> None:
 
 
 def _check_same(folder: Path, record: Mapping[str, Any], listed: Path) -> None:
-    stored = _flat(read_record(folder))
-    given = _flat(json.loads(_json(record)))
+    stored = {**_UNSAID, **_flat(read_record(folder))}
+    given = {**_UNSAID, **_flat(json.loads(_json(record)))}
     keys = [key for key in {**stored, **given} if stored.get(key) != given.get(key)]
+    keys = [key for key in keys if key not in _TOLD]
     if not keys:
         return
     told = [

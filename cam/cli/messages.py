@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 
 from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.cli import exit_codes
+from cam.engines.protocol import FLOAT32
 
 
 def report_failures(failures: Iterable[object]) -> int:
@@ -26,3 +28,10 @@ def show_note(network: LoadedNetwork) -> None:
         click.echo(
             f"{zoo.EMBEDDED} is the embedded model, not one of the paper's networks.", err=True
         )
+
+
+def runs_on(record: Mapping[str, Any]) -> str:
+    """Say which engine ran, on what, and in what precision if it is not single precision."""
+    precision = record.get("precision", FLOAT32)
+    suffix = "" if precision == FLOAT32 else f" in {precision}"
+    return f"{record['engine']} on {record['device']}{suffix}"

@@ -18,6 +18,7 @@ from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Channels, preprocessing_with
 from cam.cli.declaring import Count, option
+from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError, InvalidValueError
 from cam.explain.model import CamModel, open_model
 from cam.explain.styles import PLACEMENTS, STYLES, Style, get_style
@@ -113,6 +114,22 @@ class NetworkOptions(OwnNetworkOptions, EngineOption):
     def open(self, backward: bool = False) -> CamModel:
         """Load the network and start its engine, which can run backward if it has to."""
         return open_model(self.load(), self.engine, self.threads, backward)
+
+
+@dataclass(frozen=True)
+class ForwardOptions(NetworkOptions):
+    """The network that a command was asked to run forward, and how exactly."""
+
+    precision: str | None = option(
+        "What the network is computed in. bfloat16: about half the time, and less exact; openvino "
+        "only, on processors with units for it. Default: float32.",
+        type=click.Choice([FLOAT32, BFLOAT16]),
+    )
+
+    def open(self, backward: bool = False) -> CamModel:
+        """Load the network and start its engine in this precision."""
+        precision = self.precision or FLOAT32
+        return open_model(self.load(), self.engine, self.threads, backward, precision)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,20 +24,27 @@ import numpy as np
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.prototxt import write_prototxt
 from cam.caffe.schema import message_class
-from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch
+from cam.engines.protocol import FLOAT32, Array, ChooseClasses, NetworkOutput, checked_batch
 from cam.errors import CamError, InvalidValueError
 
 RUNS_BACKWARD = True
+PRECISIONS = (FLOAT32,)
 
 
-def start(network: LoadedNetwork, device: str, threads: int | None) -> CaffeEngine:
+def start(network: LoadedNetwork, device: str, threads: int | None, precision: str) -> CaffeEngine:
     """Start the engine; see `cam.engines.opening.ENGINES`."""
     return CaffeEngine(network, device or None, threads)
 
 
-def is_ready(device: str) -> bool:
-    """Tell whether the engine could start."""
-    return find_spec("caffe") is not None and (not device.startswith("gpu") or gpu_works())
+def obstacle(device: str) -> str:
+    """Say why the engine could not start."""
+    if find_spec("caffe") is None:
+        return "as pycaffe is not installed"
+    if device == "cpu":
+        return ""
+    if not _has_cuda_driver():
+        return "as NVIDIA's driver is not installed"
+    return "" if gpu_works() else "which Caffe cannot use"
 
 
 class CaffeEngine:
@@ -58,6 +66,7 @@ class CaffeEngine:
     """
 
     name = "caffe"
+    precision = FLOAT32
     needs_blas_threads = True
 
     def __init__(
@@ -168,8 +177,9 @@ def import_caffe() -> Any:
 def gpu_works(number: int = 0) -> bool:
     """Tell whether Caffe can use a GPU.
 
-    Caffe ends the process if it cannot, so another process tries. That one takes no module from the
-    working folder or from ``PYTHONPATH``, but the pycaffe that this process would import.
+    Caffe ends the process if it cannot, so another process tries, once in the life of this one. It
+    takes no module from the working folder or from ``PYTHONPATH``, but the extension of the pycaffe
+    that this process would import, alone: the rest of pycaffe takes four times as long to import.
 
     Parameters
     ----------
@@ -184,12 +194,18 @@ def gpu_works(number: int = 0) -> bool:
     found = find_spec("caffe")
     if found is None or found.origin is None or not _has_cuda_driver():
         return False
+    return _answers(Path(found.origin).parent, number)
+
+
+@cache
+def _answers(package: Path, number: int) -> bool:
+    """Tell whether the Caffe of a pycaffe can use a GPU, by trying it in another process."""
     attempt = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import caffe; "
-        f"caffe.set_device({number}); caffe.set_mode_gpu()"
+        "import sys; sys.path.append(sys.argv[1]); import _caffe; "
+        f"_caffe.set_device({number}); _caffe.set_mode_gpu()"
     )
     finished = subprocess.run(
-        [sys.executable, "-I", "-c", attempt, str(Path(found.origin).parents[1])],
+        [sys.executable, "-I", "-c", attempt, str(package)],
         env={**os.environ, "GLOG_minloglevel": "3"},
         capture_output=True,
         check=False,
@@ -198,7 +214,11 @@ def gpu_works(number: int = 0) -> bool:
 
 
 def _has_cuda_driver() -> bool:
-    """Tell whether NVIDIA's driver is installed, also under WSL2 and on Jetson boards."""
+    """Tell whether NVIDIA's driver is installed.
+
+    Its library is what CUDA itself loads, and is found by one name everywhere: under WSL2 and on
+    Jetson boards there is no ``/proc/driver/nvidia``, and in containers no ``nvidia-smi``.
+    """
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -15,26 +15,41 @@ import numpy as np
 
 from cam.caffe.loaded import LoadedNetwork
 from cam.engines.compiled import compile_cached
-from cam.engines.protocol import Array, ChooseClasses, NetworkOutput, checked_batch, forward_only
-from cam.errors import InvalidValueError
+from cam.engines.protocol import (
+    BFLOAT16,
+    FLOAT32,
+    Array,
+    ChooseClasses,
+    NetworkOutput,
+    checked_batch,
+    forward_only,
+)
+from cam.errors import CamError, InvalidValueError
 
 RUNS_BACKWARD = False
 
+_HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
+"""OpenVINO's names of the precisions."""
 
-def start(network: LoadedNetwork, device: str, threads: int | None) -> OpenVinoEngine:
+PRECISIONS = tuple(_HINTS)
+
+
+def start(
+    network: LoadedNetwork, device: str, threads: int | None, precision: str
+) -> OpenVinoEngine:
     """Start the engine; see `cam.engines.opening.ENGINES`."""
     if device not in ("", "cpu"):
         raise InvalidValueError(f"the openvino engine runs on the CPU, not on {device!r}")
-    return OpenVinoEngine(network, threads)
+    return OpenVinoEngine(network, threads, precision)
 
 
-def is_ready(device: str) -> bool:
-    """Tell whether the engine could start."""
-    return device in ("", "cpu") and find_spec("openvino") is not None
+def obstacle(device: str) -> str:
+    """Say why the engine could not start."""
+    return "" if find_spec("openvino") is not None else "which is not installed"
 
 
 class OpenVinoEngine:
-    """Runs a network on the CPU in float32; see `cam.engines.protocol.Engine`.
+    """Runs a network on the CPU; see `cam.engines.protocol.Engine`.
 
     A network is compiled once for each batch size and kind of call. The compiled network is kept
     on disk for the next start, see `cam.engines.compiled`.
@@ -45,6 +60,13 @@ class OpenVinoEngine:
         The network.
     threads : int, optional
         How many threads a forward pass may use; OpenVINO's choice if not given.
+    precision : {"float32", "bfloat16"}, optional
+        What layers are computed in.
+
+    Raises
+    ------
+    CamError
+        If the processor has no units for this precision, without which it would be slower.
     """
 
     name = "openvino"
@@ -53,14 +75,19 @@ class OpenVinoEngine:
     """Requests side by side do more than one request with many inputs."""
     needs_blas_threads = False
 
-    def __init__(self, network: LoadedNetwork, threads: int | None = None) -> None:
+    def __init__(
+        self, network: LoadedNetwork, threads: int | None = None, precision: str = FLOAT32
+    ) -> None:
         import openvino
 
         self.network = network
+        self.precision = precision
         self._outputs = (network.head.last_conv, network.head.scores)
         self._core = openvino.Core()
+        if precision != FLOAT32:
+            _check_units(self._core, precision)
         # The CPU plugin would take bfloat16 by itself where the processor has it.
-        self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[tuple[int, str], _CompiledNetwork] = {}
@@ -141,6 +168,16 @@ class OpenVinoEngine:
 
         model = to_onnx(self.network.network, self.network.weights, self._outputs)
         return bytes(model.SerializeToString())
+
+
+def _check_units(core: Any, precision: str) -> None:
+    """Refuse a precision that OpenVINO would only imitate on this processor."""
+    capability = _HINTS[precision].upper()
+    if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise CamError(
+            f"this processor ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}) has no units "
+            f"for {precision}, which would be slower here; take --precision {FLOAT32}"
+        )
 
 
 class _CompiledNetwork:

@@ -14,6 +14,9 @@ from cam.errors import CamError, InvalidValueError
 
 Array = NDArray[np.float32]
 
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+"""What a network is computed in. Every engine has the first, in which all published numbers are."""
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkOutput:
@@ -53,6 +56,8 @@ class Engine(Protocol):
         What it runs on, for the record, such as ``"CPU"`` or ``"gpu:0"``.
     version : tuple of str
         The distribution that does the work and its version, for the record of a store.
+    precision : str
+        What it computes in: ``"float32"``, or ``"bfloat16"``. What it gives is float32 always.
     network : cam.caffe.loaded.LoadedNetwork
         What it runs.
     batch_size : int
@@ -63,6 +68,7 @@ class Engine(Protocol):
 
     name: str
     device: str
+    precision: str
     network: LoadedNetwork
 
     @property

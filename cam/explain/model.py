@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from cam import __version__, zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Preprocessing
-from cam.engines import Engine, NetworkOutput, open_engine
+from cam.engines import Engine, NetworkOutput, choose_engine
+from cam.engines.protocol import FLOAT32
 from cam.errors import CamError, InvalidValueError
 from cam.explain.explanation import ClassLayer, Explanation
 from cam.explain.styles import NetworkInput, Style, get_style
@@ -41,11 +42,14 @@ class CamModel:
         The network.
     engine : cam.engines.Engine
         What runs it.
+    engine_choice : str, optional
+        Why this engine was taken, in one line, for the record.
     """
 
-    def __init__(self, network: LoadedNetwork, engine: Engine) -> None:
+    def __init__(self, network: LoadedNetwork, engine: Engine, engine_choice: str = "") -> None:
         self.network = network
         self.engine = engine
+        self.engine_choice = engine_choice
 
     @property
     def name(self) -> str:
@@ -74,11 +78,12 @@ class CamModel:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Files, digests, preprocessing, engine and version, for the record."""
+        """What results depend on: files, digests, preprocessing, engine and version."""
         return {
             **self.network.record,
             "engine": self.engine.name,
             "device": self.engine.device,
+            "precision": self.engine.precision,
             "preprocessing": asdict(self.preprocessing),
             "version": __version__,
         }
@@ -214,7 +219,7 @@ class CamModel:
             maps=return_cam_map(output.activations, self.class_weights[indices]),
             crop_size=self.crop_size,
             style=style,
-            record={**self.record, **style.record},
+            record={**self.record, "engine_choice": self.engine_choice, **style.record},
             output=output,
             class_layer=ClassLayer(
                 self.class_weights, self.class_names, self.network.pools_maximum
@@ -255,7 +260,10 @@ class CamModel:
 
 
 def load(
-    name: str = zoo.EMBEDDED, engine: str | None = None, threads: int | None = None
+    name: str = zoo.EMBEDDED,
+    engine: str | None = None,
+    threads: int | None = None,
+    precision: str = FLOAT32,
 ) -> CamModel:
     """Load a model of the table.
 
@@ -271,6 +279,9 @@ def load(
         How many threads a forward pass may use; the engine's choice if not given. OpenCV and the
         BLAS libraries take no more either, so that they do not fight the engine; theirs is a
         setting of the whole process.
+    precision : {"float32", "bfloat16"}, optional
+        What the network is computed in. ``"bfloat16"`` takes about half the time, with the openvino
+        engine on a processor that has units for it, and is less exact (docs/fidelity.md).
 
     Returns
     -------
@@ -280,7 +291,8 @@ def load(
     Raises
     ------
     CamError
-        If there is no such model or engine, or the weights are missing or do not fit.
+        If there is no such model or engine, the weights are missing or do not fit, or the engine
+        or the processor does not have this precision.
 
     Examples
     --------
@@ -288,7 +300,7 @@ def load(
     >>> model.class_weights.shape
     (1000, 1280)
     """
-    return open_model(zoo.load_network(name), engine, threads)
+    return open_model(zoo.load_network(name), engine, threads, precision=precision)
 
 
 def load_files(
@@ -302,6 +314,7 @@ def load_files(
     name: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
+    precision: str = FLOAT32,
 ) -> CamModel:
     """Load any Caffe network with a head for class activation mapping.
 
@@ -311,7 +324,7 @@ def load_files(
         As for `cam.zoo.load_files`.
     class_names : sequence of str, optional
         One name for each class, as `names` of `cam.zoo.load_files`.
-    engine, threads
+    engine, threads, precision
         As for `load`.
 
     Returns
@@ -333,7 +346,7 @@ def load_files(
         names=class_names,
         name=name,
     )
-    return open_model(network, engine, threads)
+    return open_model(network, engine, threads, precision=precision)
 
 
 def open_model(
@@ -341,13 +354,15 @@ def open_model(
     engine: str | None = None,
     threads: int | None = None,
     backward: bool = False,
+    precision: str = FLOAT32,
 ) -> CamModel:
     """Return a model that runs a loaded network.
 
     The arguments are as for `load` and `cam.engines.open_engine`.
     """
-    running = open_engine(engine, network, threads, backward)
+    chosen = choose_engine(engine, backward, precision)
+    running = chosen.open(network, threads)
     if threads is not None:
         cv2.setNumThreads(threads)
         threadpool_limits(threads, user_api="blas")
-    return CamModel(network, running)
+    return CamModel(network, running, chosen.reason)

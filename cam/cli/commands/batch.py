@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import click
 
 from cam.batch import BatchOptions, run_batch, run_pieces
 from cam.batch.rows import HEAT_FORMATS, LAYOUTS, OUTPUTS, PRECISIONS
-from cam.batch.store import Summary, failures
+from cam.batch.store import Summary, begun_engine, failures
 from cam.cli.commands.store import summary_lines
 from cam.cli.declaring import Count, argument, as_command, choice, option, output_option
 from cam.cli.messages import report_failures, show_note
-from cam.cli.options import JsonOption, NetworkOptions, StyleOptions, TopOption, values_for
+from cam.cli.options import ForwardOptions, JsonOption, StyleOptions, TopOption, values_for
 from cam.cli.progress import Rate, progress_bar
+from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError
 from cam.localization import Rule
 from cam.pictures.lists import find_pictures
@@ -29,7 +30,7 @@ FAILURES_SHOWN = 100
 
 
 @dataclass(frozen=True)
-class BatchRequest(NetworkOptions, TopOption, StyleOptions, JsonOption):
+class BatchRequest(ForwardOptions, TopOption, StyleOptions, JsonOption):
     """Which pictures, what to make of them, and how to go about it."""
 
     inputs: tuple[str, ...] = argument("INPUT...")
@@ -44,7 +45,15 @@ class BatchRequest(NetworkOptions, TopOption, StyleOptions, JsonOption):
         type=click.Choice([*OUTPUTS, NOTHING]),
         default=("maps",),
     )
-    precision: str = choice("Of raw maps and scores.", PRECISIONS)
+    precision: str | None = option(
+        "What the network is computed in, as for cam run: float32 or bfloat16. Default: float32.",
+        # float16 is what it used to be: see `settled`.
+        type=click.Choice([FLOAT32, BFLOAT16, PRECISIONS[0]]),
+        metavar="[float32|bfloat16]",
+    )
+    numbers: str | None = option(
+        "What raw maps and scores are stored in. Default: float16.", type=click.Choice(PRECISIONS)
+    )
     heat_format: str = choice("Of the grey heat maps of 256x256 pixels.", HEAT_FORMATS)
     box_rule: Rule = option(
         "Of --save boxes. original: the released box generator, several boxes; paper: one box "
@@ -75,7 +84,23 @@ class BatchRequest(NetworkOptions, TopOption, StyleOptions, JsonOption):
         if NOTHING in self.outputs and len(self.outputs) > 1:
             raise CamError("--save nothing stands alone")
         outputs = () if NOTHING in self.outputs else self.outputs
-        return BatchOptions(**{**values_for(BatchOptions, self), "outputs": outputs})
+        kept = {"outputs": outputs, "precision": self.numbers or PRECISIONS[0]}
+        return BatchOptions(**{**values_for(BatchOptions, self), **kept})
+
+    def settled(self) -> BatchRequest:
+        """Return the request with `--precision float16` and `float32` in today's words.
+
+        They used to say what is stored, and still do where `--numbers` is not given: a store never
+        has less than was asked for.
+        """
+        if self.numbers is not None or self.precision not in PRECISIONS:
+            return self
+        click.echo(
+            "cam: --precision says what the network is computed in; what is stored is said by "
+            f"--numbers {self.precision}, which is taken",
+            err=True,
+        )
+        return replace(self, precision=None, numbers=self.precision)
 
 
 @as_command
@@ -85,6 +110,7 @@ def batch(request: BatchRequest) -> int:
     An INPUT is a folder, a glob pattern, a list file (.txt: a path a line, or Caffe's path and
     class number), a table (.csv with the columns path and label), a .tar file or a picture.
     """
+    request = request.settled()
     options = request.options
     # What is named is looked for before the network is loaded.
     next(find_pictures(request.inputs, root=request.root))
@@ -104,6 +130,8 @@ def batch(request: BatchRequest) -> int:
 
 def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
     """Return what the store holds, and how many pictures this run has done."""
+    if request.engine is None:
+        request = replace(request, engine=begun_engine(request.store))
     model = request.open()
     runner: Any = run_pieces
     if request.scheduler is not None:

@@ -14,8 +14,9 @@ from cam.batch.ranking import best_pictures
 from cam.batch.store import read_class_names
 from cam.cli.declaring import Count, argument, as_command, names_of, option, output_option
 from cam.cli.messages import show_note
-from cam.cli.options import BoxOptions, NetworkOptions, StyleOptions, values_for
+from cam.cli.options import BoxOptions, ForwardOptions, StyleOptions, values_for
 from cam.cli.progress import progress_bar
+from cam.engines.protocol import FLOAT32
 from cam.errors import CamError
 from cam.explain.model import CamModel, open_model
 from cam.figures.drawing import figure_files, import_matplotlib, save_sheet
@@ -28,7 +29,7 @@ FIGURES = {**FIGURES_OF_THE_PAPER, "units": UNITS}
 
 
 @dataclass(frozen=True)
-class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
+class FigureOptions(ForwardOptions, StyleOptions, BoxOptions):
     """Which figure, of what."""
 
     name: str = argument("NAME", type=click.Choice(list(FIGURES)))
@@ -90,7 +91,8 @@ class FigureOptions(NetworkOptions, StyleOptions, BoxOptions):
 
     def _load(self, name: str | None) -> CamModel:
         network = self.load() if name is None else zoo.load_network(name)
-        return open_model(network, self.engine, self.threads, backward=bool(self.backprop))
+        backward, precision = bool(self.backprop), self.precision or FLOAT32
+        return open_model(network, self.engine, self.threads, backward, precision)
 
     def _refuse_idle_options(self) -> None:
         takes = {"thresholds": "rule", "fraction": "rule"}

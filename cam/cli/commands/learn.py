@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from cam import zoo
+from cam.batch.store import begun_engine
 from cam.cli.commands.batch import FAILURES_SHOWN, say_workers
 from cam.cli.declaring import Count, argument, as_command, option, output_option
 from cam.cli.messages import report_failures, show_note
-from cam.cli.options import JsonOption, NetworkOptions, values_for
+from cam.cli.options import ForwardOptions, JsonOption, values_for
 from cam.cli.progress import Rate, progress_bar
 from cam.learning.classifier import ClassifierOptions
 from cam.learning.crops import PAPER_ACCURACIES, LearnedCrops, learn_with_crops
-from cam.learning.learn import Learned, LearnOptions
+from cam.learning.learn import FEATURES, Learned, LearnOptions
 from cam.learning.learn import learn as learn_classes
 from cam.learning.tables import CROPS
 
@@ -24,7 +25,7 @@ MEASURED = {"test": "held-out pictures", "cross-validation": "pictures in cross-
 
 
 @dataclass(frozen=True)
-class LearnRequest(NetworkOptions, JsonOption):
+class LearnRequest(ForwardOptions, JsonOption):
     """Which pictures, and how their classes are learned."""
 
     train: Path = argument("TRAIN")
@@ -55,6 +56,11 @@ class LearnRequest(NetworkOptions, JsonOption):
     scheduler: str | None = option("Make the features on a Dask cluster: tcp://HOST:8786.")
 
     @property
+    def first_store(self) -> Path:
+        """The store of the training part's features, unless TRAIN is one itself."""
+        return (self.features or self.output / FEATURES) / "train"
+
+    @property
     def options(self) -> LearnOptions:
         """How the classes are learned."""
         names = None if self.class_names is None else zoo.read_class_names(self.class_names)
@@ -75,6 +81,8 @@ def learn(request: LearnRequest) -> int:
     store that cam batch --save features has made.
     """
     options = request.options
+    if request.engine is None:
+        request = replace(request, engine=begun_engine(request.first_store))
     model, runner = request.open(), None
     if request.scheduler is not None:
         from cam.batch.cluster import DaskRunner

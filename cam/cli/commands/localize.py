@@ -8,7 +8,7 @@ from typing import Any
 
 from cam.cli.declaring import as_command, option, output_option
 from cam.cli.located import report_located
-from cam.cli.options import BoxOptions, ClassOptions, NetworkOptions, StyleOptions
+from cam.cli.options import BoxOptions, ClassOptions, ForwardOptions, StyleOptions
 from cam.cli.pictures import FOLDER_FOR_EACH, NamedPicture, PicturesCommand
 from cam.errors import CamError
 from cam.explain.located import LocatedClass, heat_map_levels, locate, save_located
@@ -16,7 +16,7 @@ from cam.pictures.reading import read_picture
 
 
 @dataclass(frozen=True)
-class LocalizeRequest(NetworkOptions, StyleOptions, BoxOptions, ClassOptions, PicturesCommand):
+class LocalizeRequest(ForwardOptions, StyleOptions, BoxOptions, ClassOptions, PicturesCommand):
     """What to look for, in what."""
 
     top: int = option("How many top classes.", default=1)

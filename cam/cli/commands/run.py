@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from cam.cli.declaring import as_command, option, output_option
-from cam.cli.options import ClassOptions, NetworkOptions, StyleOptions
+from cam.cli.messages import runs_on
+from cam.cli.options import ClassOptions, ForwardOptions, StyleOptions
 from cam.cli.pictures import FOLDER_FOR_EACH, NamedPicture, PicturesCommand
 from cam.cli.timings import Timings
 from cam.explain.explanation import Explanation
@@ -18,7 +19,7 @@ from cam.matlab import save_network
 
 
 @dataclass(frozen=True)
-class RunOptions(NetworkOptions, ClassOptions, StyleOptions):
+class RunOptions(ForwardOptions, ClassOptions, StyleOptions):
     """What to make of pictures."""
 
     output: Path = output_option(FOLDER_FOR_EACH, "cam-out")
@@ -76,7 +77,7 @@ def explain_pictures(request: RunRequest) -> int:
 
 def _print_result(one: NamedPicture, result: Explanation) -> None:
     record = result.record
-    click.echo(f"{one.name}: {record['model']}, {record['engine']} on {record['device']}")
+    click.echo(f"{one.name}: {record['model']}, {runs_on(record)}")
     click.echo("probability  index (from 0)  class")
     for entry in result.to_dict()["top"]:
         click.echo(f"{entry['probability']:11.4f}  {entry['index']:14d}  {entry['name']}")

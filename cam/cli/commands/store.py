@@ -9,6 +9,7 @@ from typing import Any
 
 from cam.batch.store import Summary, check_store, read_record, summarize
 from cam.cli.declaring import argument, as_command
+from cam.cli.messages import runs_on
 from cam.cli.options import JsonOption
 from cam.errors import CamError
 
@@ -38,7 +39,7 @@ def store(request: StoreRequest) -> None:
 def _lines(folder: Path, record: dict[str, Any], summary: Summary) -> Iterator[str]:
     model, options = record["model"], record["options"]
     yield f"{model['model']} ({model['caffemodel']}, SHA-256 {model['caffemodel_sha256']})"
-    yield f"{model['engine']} on {model['device']}, style {options['style']}"
+    yield f"{runs_on(model)}, style {options['style']}"
     yield f"kept: {', '.join(['top classes', *options['outputs']])}"
     yield from summary_lines(folder, summary)
     if summary.missing:
