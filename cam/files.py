@@ -20,6 +20,9 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 MAX_BYTES = 512 * 2**20
 """How large a file may be that is read into memory, if its reader sets no lower limit."""
 
+MAX_JSON_BYTES, MAX_JSON_DEPTH = 16 * 2**20, 64
+"""How large a JSON file may be, and how many lists and objects may lie in each other."""
+
 TEMPORARY_PREFIX = ".cam-partial-"
 """How the temporary names of `atomic_path` begin, and no other file's name."""
 
@@ -142,20 +145,40 @@ def read_text(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> str:
         return data.decode("utf-8-sig")
 
 
-def read_json(path: PathLike, what: str = "", limit: int = 64 * 2**20) -> Any:
+def read_json(path: PathLike, what: str = "", limit: int = MAX_JSON_BYTES) -> Any:
     """Return what a JSON file holds.
 
     Raises
     ------
     CamError
-        As `read_text`, or if the file is not JSON.
+        As `read_text`, or if the file is not JSON, or nested over `MAX_JSON_DEPTH` deep.
     """
     text = read_text(path, what, limit)
+    name = f"{what} {os.fspath(path)}".strip()
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        name = f"{what} {os.fspath(path)}".strip()
+        value = json.loads(text)
+    except RecursionError:
+        too_deep = True
+    except ValueError as error:
         raise CamError(f"cannot read {name}: not JSON: {error}") from error
+    else:
+        too_deep = _is_deeper(value, MAX_JSON_DEPTH)
+    if too_deep:
+        raise CamError(f"cannot read {name}: not JSON of at most {MAX_JSON_DEPTH} levels")
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Tell whether a value has more than so many levels of lists and objects."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            child
+            for each in level
+            if isinstance(each, (dict, list))
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def write_bytes(path: PathLike, data: bytes | memoryview) -> None:

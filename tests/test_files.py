@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cam.errors import CamError, nearest_names
 from cam.files import (
+    MAX_JSON_DEPTH,
     TEMPORARY_PREFIX,
     atomic_path,
     file_name,
@@ -157,6 +158,17 @@ def test_what_is_not_json_is_refused(text: str, tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", text)
     with pytest.raises(CamError, match="not JSON"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_json_is_read_to_a_depth_and_no_deeper(opening: str, tmp_path: Path) -> None:
+    closing = {"[": "]", "{": "}"}[opening[0]]
+    (tmp_path / "a.json").write_text(opening * MAX_JSON_DEPTH + "1" + closing * MAX_JSON_DEPTH)
+    read_json(tmp_path / "a.json")
+    for depth in (MAX_JSON_DEPTH + 1, 900, 100_000):
+        (tmp_path / "a.json").write_text(opening * depth + "1" + closing * depth)
+        with pytest.raises(CamError, match="of at most 64 levels"):
+            read_json(tmp_path / "a.json")
 
 
 def test_json_reads_back(tmp_path: Path) -> None:

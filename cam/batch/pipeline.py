@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -23,6 +24,7 @@ import cv2
 import numpy as np
 
 from cam import __version__
+from cam.batch.pieces import import_parquet
 from cam.batch.rows import (
     CLASSES,
     BatchOptions,
@@ -32,7 +34,7 @@ from cam.batch.rows import (
     make_row,
     piece_result,
 )
-from cam.batch.store import Piece, PieceResult, Summary, import_parquet, open_store
+from cam.batch.store import Piece, PieceResult, Summary, open_store
 from cam.engines import Engine, NetworkOutput
 from cam.engines.protocol import FLOAT32
 from cam.errors import CamError, InvalidValueError
@@ -150,6 +152,7 @@ def run_batch(
     workers: int | None = None,
     progress: Progress | None = None,
     runner: PieceRunner | None = None,
+    say: Callable[[str], object] = warnings.warn,
 ) -> Summary:
     """Make the class activation maps of many pictures, or go on where an earlier call stopped.
 
@@ -173,6 +176,8 @@ def run_batch(
     runner : PieceRunner, optional
         What does the work: this process if not given, or a cluster
         (`cam.batch.cluster.DaskRunner`).
+    say : callable, optional
+        Called with a line for each damaged piece of an earlier call, which is made again.
 
     Returns
     -------
@@ -193,7 +198,7 @@ def run_batch(
     """
     entries = find_pictures(inputs, model.class_index, root)
     return run_entries(
-        model, entries, folder, options, workers=workers, progress=progress, runner=runner
+        model, entries, folder, options, workers=workers, progress=progress, runner=runner, say=say
     )
 
 
@@ -206,12 +211,13 @@ def run_entries(
     workers: int | None = None,
     progress: Progress | None = None,
     runner: PieceRunner | None = None,
+    say: Callable[[str], object] = warnings.warn,
 ) -> Summary:
     """Make the class activation maps of pictures that were found already; see `run_batch`.
 
     Parameters
     ----------
-    model, folder, options, workers, progress, runner
+    model, folder, options, workers, progress, runner, say
         As for `run_batch`.
     entries : iterable of cam.pictures.lists.Entry
         The pictures, in their order; they are taken once.
@@ -230,6 +236,8 @@ def run_entries(
         store = stack.enter_context(
             open_store(folder, work.settings(), entries, model.class_names, work.options.piece_size)
         )
+        for line in store.damaged:
+            say(line)
         told.begin(store.done_pictures(), store.count)
         writer = stack.enter_context(ThreadPoolExecutor(1, "cam-write"))
         results = (runner or run_pieces)(work, store.missing(), told.advance)

@@ -6,7 +6,9 @@ import heapq
 import os
 from collections.abc import Iterator
 
-from cam.batch.store import read_entries, read_pieces, read_record
+from cam.batch.entries import read_entries
+from cam.batch.record import read_record, recorded
+from cam.batch.store import read_pieces
 from cam.errors import CamError, InvalidValueError
 from cam.pictures.lists import Entry
 
@@ -51,7 +53,7 @@ def best_pictures(
 
 def _scores(folder: str | os.PathLike[str], class_index: int) -> Iterator[tuple[int, float]]:
     """Yield place and score of the pictures whose score for a class is known."""
-    has_scores = "scores" in read_record(folder)["options"]["outputs"]
+    has_scores = "scores" in recorded(folder, read_record(folder), "options.outputs", list)
     columns = ["scores"] if has_scores else ["top_index", "top_probability"]
     for table in read_pieces(folder, ["index", "status", *columns]):
         for row in table.to_pylist():

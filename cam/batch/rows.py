@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.batch.store import PieceResult, import_parquet
+from cam.batch.pieces import import_parquet
+from cam.batch.store import PieceResult
 from cam.caffe.loaded import LoadedNetwork
 from cam.errors import CamError, nearest_names
 from cam.explain.explanation import Explanation

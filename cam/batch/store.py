@@ -22,24 +22,48 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from cam.errors import CamError, import_extra
+from cam.batch.entries import (
+    ENTRIES,
+    damaged_list,
+    entries_of,
+    read_entries,
+    what_counts,
+    write_entries,
+)
+from cam.batch.pieces import (
+    DIGESTS,
+    PIECES,
+    SUMMARY_COLUMNS,
+    DamagedPieceError,
+    Pieces,
+    add_digest,
+    check_size,
+    piece_name,
+    piece_numbers,
+    read_digests,
+    write_digests,
+)
+from cam.batch.record import (
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    RUN,
+    WITHOUT_DIGESTS,
+    read_record,
+    recorded,
+)
+from cam.errors import CamError
 from cam.files import TEMPORARY_PREFIX, PathLike, atomic_path, read_json, read_text
 from cam.pictures.lists import Entry
 
-FORMAT_VERSION = 1
-_FORMAT_NAME = "cam batch"
-
-_RUN, _ENTRIES, _CLASSES = "run.json", "inputs.jsonl", "classes.txt"
-_PIECES, _SUMMARY, _FAILED = "pieces", "summary.json", "failed.csv"
+_CLASSES, _SUMMARY, _FAILED = "classes.txt", "summary.json", "failed.csv"
 _LOCK, _HOLDER = ".lock", ".holder"
-_BEGINNING = frozenset((_RUN, _ENTRIES, _CLASSES, _PIECES))
+_BEGINNING = frozenset((RUN, ENTRIES, _CLASSES, PIECES, DIGESTS))
 """What a store has before its first piece."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TOLD = {"engine_choice"}
 """What the record tells and two runs need not have in common."""
 _UNSAID = {"model.precision": "float32"}
 """What is meant by a record that does not say it."""
-_SUMMARY_COLUMNS = ("name", "status", "reason", "label", "top_index")
 
 
 @dataclass(frozen=True)
@@ -109,68 +133,44 @@ class Summary:
         return self.pictures - self.explained - self.failed
 
 
-def import_parquet() -> Any:
-    """Import PyArrow's Parquet module.
-
-    Raises
-    ------
-    CamError
-        If PyArrow is not installed.
-    """
-    return import_extra(
-        "pyarrow.parquet",
-        "batches are stored with PyArrow, which does not import here ({error}); "
-        "pip install pyarrow",
-    )
-
-
 @dataclass(frozen=True)
-class Store:
+class Store(Pieces):
     """An open store, locked against other runs; `open_store` gives one.
 
     Attributes
     ----------
-    folder : pathlib.Path
-        Where it is.
-    count : int
-        How many pictures its list has.
-    piece_size : int
-        How many pictures a piece has; the last one may have less.
+    folder, count, piece_size, digests
+        As of `cam.batch.pieces.Pieces`.
+    done : set of int
+        The pieces that are there and whole.
+    damaged : list of str
+        What is wrong with those that are there and are not; they are to be made again.
     """
 
-    folder: Path
-    count: int
-    piece_size: int
+    done: set[int] = field(default_factory=set)
+    damaged: list[str] = field(default_factory=list)
 
-    @property
-    def pieces(self) -> int:
-        """How many pieces there are when all is done."""
-        return -(-self.count // self.piece_size)
-
-    def size_of(self, number: int) -> int:
-        """Return how many pictures a piece has."""
-        return min(self.piece_size, self.count - number * self.piece_size)
+    def look(self) -> None:
+        """Find out which pieces are there and whole."""
+        for number in piece_numbers(self.folder):
+            try:
+                if number < self.pieces:
+                    self.check(number)
+                    self.done.add(number)
+            except DamagedPieceError as error:
+                self.damaged.append(f"{error.path} is damaged ({error.reason}): it is made again")
 
     def is_done(self, number: int) -> bool:
         """Tell whether a piece is there and whole."""
-        parquet = import_parquet()
-        path = self.folder / _piece_name(number)
-        # A file that no longer opens, after a power failure for example, is done again.
-        try:
-            return int(parquet.read_metadata(path).num_rows) == self.size_of(number)
-        except (OSError, ValueError):
-            return False
+        return number in self.done
 
     def done_pictures(self) -> int:
         """Return how many pictures are done."""
-        return sum(self.size_of(number) for number in range(self.pieces) if self.is_done(number))
+        return sum(map(self.size_of, self.done))
 
     def all_pieces(self) -> Iterator[Piece]:
         """Yield the pieces, done or not, in their order; none is kept."""
-        entries = _entries_of(self.folder / _ENTRIES)
-        for number in range(self.pieces):
-            chunk = tuple(islice(entries, self.size_of(number)))
-            yield Piece(number, number * self.piece_size, chunk)
+        return _listed(self)
 
     def missing(self) -> Iterator[Piece]:
         """Yield the pieces that are not done, in their order; none is kept."""
@@ -184,12 +184,20 @@ class Store:
         CamError
             If it cannot be written. The store stays valid without it.
         """
+        check_size(result.table)
         for name, data in result.files.items():
             _write(self.folder, name, data)
-        _write(self.folder, _piece_name(result.number), result.table)
+        if self.digests is not None:
+            with _writing(self.folder):
+                self.digests[result.number] = add_digest(self.folder, result.number, result.table)
+        _write(self.folder, piece_name(result.number), result.table)
+        self.done.add(result.number)
 
     def finish(self) -> Summary:
         """Write the summary and the list of the pictures that could not be read."""
+        if self.digests is not None:
+            with _writing(self.folder):
+                write_digests(self.folder, {number: self.digests[number] for number in self.done})
         summary = summarize(self.folder)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -242,11 +250,13 @@ def open_store(
     with _usable_folder(target), _locked(target):
         # Another run may have been here between the first check and the lock.
         _check_usable(target)
-        is_fresh = not (target / _RUN).exists()
+        is_fresh = not (target / RUN).exists()
         try:
             record = {**settings, "piece_size": piece_size}
-            count = _begin(target, record, entries, class_names)
-            yield Store(target, count, piece_size)
+            pictures, digests = _begin(target, record, entries, class_names)
+            store = Store(target, pictures, piece_size, digests)
+            store.look()
+            yield store
         except BaseException:
             if is_fresh and _is_without_results(target):
                 _remove_beginning(target)
@@ -255,7 +265,7 @@ def open_store(
 
 def is_store(path: PathLike) -> bool:
     """Tell whether a path is a folder with a store in it, finished or not."""
-    return (Path(path) / _RUN).is_file() and (Path(path) / _PIECES).is_dir()
+    return (Path(path) / RUN).is_file() and (Path(path) / PIECES).is_dir()
 
 
 def begun_engine(folder: PathLike) -> str | None:
@@ -265,8 +275,11 @@ def begun_engine(folder: PathLike) -> str | None:
     """
     if not is_store(folder) or _is_without_results(Path(folder)):
         return None
-    model = read_record(folder)["model"]
-    return f"{model['engine']}:{model['device'].lower()}"
+    record = read_record(folder)
+    engine, device = (
+        recorded(folder, record, f"model.{name}", str) for name in ("engine", "device")
+    )
+    return f"{engine}:{device.lower()}"
 
 
 def read_class_names(folder: PathLike) -> tuple[str, ...]:
@@ -278,28 +291,6 @@ def read_class_names(folder: PathLike) -> tuple[str, ...]:
         If they cannot be read.
     """
     return tuple(read_text(Path(folder) / _CLASSES, "the class names of").splitlines())
-
-
-def read_record(folder: PathLike) -> dict[str, Any]:
-    """Return a store's settings: model, SHA-256 of the weights, engine, versions and options.
-
-    Raises
-    ------
-    CamError
-        If the folder is not a store, or one of a format that this version does not know.
-    """
-    try:
-        record: dict[str, Any] = read_json(Path(folder) / _RUN)
-        version = record["format"]["version"]
-    except (CamError, LookupError, TypeError) as error:
-        raise CamError(f"{folder} is not a store of cam batch: no readable {_RUN}") from error
-    if record["format"].get("name") != _FORMAT_NAME:
-        raise CamError(f"{folder} is not a store of cam batch: its {_RUN} is something else's")
-    if version != FORMAT_VERSION:
-        raise CamError(
-            f"{folder}: a store of format {version}; this version knows {FORMAT_VERSION}"
-        )
-    return record
 
 
 def summarize(folder: PathLike) -> Summary:
@@ -320,7 +311,7 @@ def summarize(folder: PathLike) -> Summary:
     CamError
         If the folder is not a store.
     """
-    pictures = int(read_record(folder)["pictures"]["count"])
+    pictures = read_record(folder)["pictures"]["count"]
     explained = failed = labelled = top1 = top = classes = 0
     for row in _rows(folder):
         if row["status"] != "ok":
@@ -362,28 +353,48 @@ def check_store(folder: PathLike) -> list[str]:
     CamError
         If the folder is not a store.
     """
-    parquet = import_parquet()
-    record, root = read_record(folder), Path(folder)
-    store = Store(root, record["pictures"]["count"], record["piece_size"])
-    problems = []
-    for piece in store.all_pieces():
-        path = root / _piece_name(piece.number)
-        if not path.exists():
-            continue
-        try:
-            table = parquet.read_table(path)
-        except (OSError, ValueError) as error:
-            problems.append(f"{path}: damaged: {str(error).splitlines()[0]}")
-            continue
-        expected = list(enumerate((entry.name for entry in piece.entries), piece.first))
-        found = [tuple(row.values()) for row in table.select(["index", "name"]).to_pylist()]
-        if found != expected:
-            problems.append(f"{path}: not the pictures {expected[0][0]} to {expected[-1][0]}")
+    store, present = _existing(folder)
+    problems, digest, there = [], hashlib.sha256(), set(present)
+    for piece in _listed(store):
+        for entry in piece.entries:
+            digest.update(what_counts(entry))
+        if piece.number in there:
+            problems += _problems(store, piece)
+    if digest.hexdigest() != read_record(folder)["pictures"]["sha256"]:
+        problems.append(f"{store.folder / ENTRIES}: not the list that the batch was begun with")
     return problems
 
 
-def _piece_name(number: int) -> str:
-    return f"{_PIECES}/{number:06d}.parquet"
+def _problems(store: Pieces, piece: Piece) -> list[str]:
+    path, names = store.folder / piece_name(piece.number), [entry.name for entry in piece.entries]
+    try:
+        if store.check(piece.number)["name"].to_pylist() != names:
+            return [f"{path}: {store.other_pictures(piece.number)}"]
+    except DamagedPieceError as error:
+        return [f"{path}: damaged: {error.reason}"]
+    except CamError as error:
+        return [str(error)]
+    return []
+
+
+def _listed(store: Pieces) -> Iterator[Piece]:
+    """Yield the pieces that a store has when all is done, in their order; none is kept."""
+    entries = entries_of(store.folder / ENTRIES)
+    for number in range(store.pieces):
+        chunk = tuple(islice(entries, store.size_of(number)))
+        if len(chunk) < store.size_of(number):
+            raise damaged_list(store.folder / ENTRIES, f"less than {store.count} pictures")
+        yield Piece(number, number * store.piece_size, chunk)
+
+
+def _existing(folder: PathLike) -> tuple[Pieces, list[int]]:
+    """Return the pieces of a store as they should be, and which of them are there."""
+    record, root = read_record(folder), Path(folder)
+    # In this order: what a run commits meanwhile has its digest before its name.
+    present = piece_numbers(root)
+    digests = None if record["format"]["version"] == WITHOUT_DIGESTS else read_digests(root)
+    store = Pieces(root, record["pictures"]["count"], record["piece_size"], digests)
+    return store, [number for number in present if number < store.pieces]
 
 
 def read_pieces(folder: PathLike, columns: Sequence[str]) -> Iterator[Any]:
@@ -404,61 +415,16 @@ def read_pieces(folder: PathLike, columns: Sequence[str]) -> Iterator[Any]:
     Raises
     ------
     CamError
-        If a piece is damaged.
+        If the folder is not a store, or a piece is damaged.
     """
-    parquet = import_parquet()
-    for path in sorted((Path(folder) / _PIECES).glob("[0-9]*.parquet")):
-        try:
-            table = parquet.read_table(path, columns=list(columns))
-        except (OSError, ValueError) as error:
-            raise CamError(
-                f"{path} is damaged ({str(error).splitlines()[0]}); remove it and run the batch "
-                "again, which makes it anew"
-            ) from error
-        yield table
+    store, present = _existing(folder)
+    for number in present:
+        yield store.read(number, columns)
 
 
 def _rows(folder: PathLike) -> Iterator[dict[str, Any]]:
-    for table in read_pieces(folder, _SUMMARY_COLUMNS):
+    for table in read_pieces(folder, SUMMARY_COLUMNS):
         yield from table.to_pylist()
-
-
-def read_entries(folder: PathLike) -> Iterator[Entry]:
-    """Yield the pictures of a store's list, in their order.
-
-    Raises
-    ------
-    CamError
-        If the list cannot be read.
-    """
-    return _entries_of(Path(folder) / _ENTRIES)
-
-
-def _entries_of(path: Path) -> Iterator[Entry]:
-    try:
-        lines = path.open(encoding="ascii")
-    except OSError as error:
-        raise CamError(
-            f"cannot read {path}: {error.strerror}; run the batch again, which makes it anew"
-        ) from error
-    with lines:
-        for line in lines:
-            said = json.loads(line)
-            box = tuple(said.pop("box", ())) or None
-            yield Entry(**said, box=box)
-
-
-def _write_entries(path: Path, entries: Iterable[Entry]) -> tuple[int, str]:
-    """Write the list, one JSON object a line; return its length and a digest of what it names."""
-    digest, count = hashlib.sha256(), 0
-    with path.open("w", encoding="ascii") as file:
-        for entry in entries:
-            present = {key: value for key, value in asdict(entry).items() if value is not None}
-            file.write(json.dumps(present) + "\n")
-            meant = [] if entry.box is None else [entry.box]
-            digest.update(json.dumps([entry.name, entry.label, *meant]).encode() + b"\n")
-            count += 1
-    return count, digest.hexdigest()
 
 
 @contextmanager
@@ -479,26 +445,36 @@ def _usable_folder(folder: Path) -> Iterator[None]:
 
 def _begin(
     folder: Path, settings: Mapping[str, Any], entries: Iterable[Entry], class_names: Sequence[str]
-) -> int:
-    """Write what a store has before its first piece, or compare it; return the list's length."""
+) -> tuple[int, dict[int, str] | None]:
+    """Write what a store has before its first piece, or compare it.
+
+    Return the list's length, and the digests of the pieces if the store has them.
+    """
     with _writing(folder):
         _remove_temporary_files(folder)
         begun = not _is_without_results(folder)
-        with atomic_path(folder / _ENTRIES) as temporary:
-            count, digest = _write_entries(temporary, entries)
+        with atomic_path(folder / ENTRIES) as temporary:
+            pictures, digest = write_entries(temporary, entries)
+            # A store goes on as it was begun.
+            version = read_record(folder)["format"]["version"] if begun else FORMAT_VERSION
             record = {
-                "format": {"name": _FORMAT_NAME, "version": FORMAT_VERSION},
+                "format": {"name": FORMAT_NAME, "version": version},
                 **settings,
-                "pictures": {"count": count, "sha256": digest},
+                "pictures": {"count": pictures, "sha256": digest},
             }
             if begun:
                 _check_same(folder, record, temporary)
             else:
                 # The record comes first: without it the other names might be someone else's.
-                _write(folder, _RUN, _json(record))
+                _write(folder, RUN, _json(record))
                 _write(folder, _CLASSES, "".join(f"{name}\n" for name in class_names).encode())
-                (folder / _PIECES).mkdir(exist_ok=True)
-    return count
+                (folder / PIECES).mkdir(exist_ok=True)
+                (folder / DIGESTS).unlink(missing_ok=True)
+        if version == WITHOUT_DIGESTS:
+            return pictures, None
+        digests = read_digests(folder)
+        write_digests(folder, digests)
+    return pictures, digests
 
 
 def _is_passing(path: Path) -> bool:
@@ -509,7 +485,7 @@ def _is_passing(path: Path) -> bool:
 def _is_without_results(folder: Path) -> bool:
     """Tell whether there is nothing in a store but its beginning."""
     return all(path.name in _BEGINNING or _is_passing(path) for path in folder.iterdir()) and all(
-        _is_passing(path) for path in (folder / _PIECES).glob("*")
+        _is_passing(path) for path in (folder / PIECES).glob("*")
     )
 
 
@@ -517,16 +493,16 @@ def _remove_beginning(folder: Path) -> None:
     """Remove all that a store has before its first piece, the lock included."""
     with suppress(OSError):
         _remove_temporary_files(folder)
-        if (folder / _PIECES).exists():
-            (folder / _PIECES).rmdir()
-        for name in (_ENTRIES, _CLASSES, _RUN, _LOCK):
+        if (folder / PIECES).exists():
+            (folder / PIECES).rmdir()
+        for name in (DIGESTS, ENTRIES, _CLASSES, RUN, _LOCK):
             (folder / name).unlink(missing_ok=True)
 
 
 def _check_usable(folder: Path) -> None:
     """Check that a folder is a store or empty, without touching it."""
     with _writing(folder):
-        if (folder / _RUN).exists():
+        if (folder / RUN).exists():
             read_record(folder)
             return
         others = sorted(path.name for path in folder.iterdir() if not _is_passing(path))
@@ -570,11 +546,13 @@ def _shown(value: Any) -> str:
 
 
 def _first_difference(folder: Path, listed: Path) -> str:
-    entries = zip_longest(read_entries(folder), _entries_of(listed))
-    for number, (old, new) in enumerate(entries, 1):
-        there, here = _named(old), _named(new)
-        if there != here:
-            return f"picture {number} is {there} there and {here} here"
+    entries = zip_longest(read_entries(folder), entries_of(listed))
+    # The stored list may be damaged, and is then of no use here.
+    with suppress(CamError):
+        for number, (old, new) in enumerate(entries, 1):
+            there, here = _named(old), _named(new)
+            if there != here:
+                return f"picture {number} is {there} there and {here} here"
     return "the list of pictures differs"
 
 

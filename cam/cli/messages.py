@@ -22,6 +22,11 @@ def report_failures(failures: Iterable[object]) -> int:
     return code
 
 
+def say(line: str) -> None:
+    """Say something on standard error."""
+    click.echo(f"cam: {line}", err=True)
+
+
 def show_note(network: LoadedNetwork) -> None:
     """Say that the embedded model is not one of the paper's, if it is used."""
     if network.name == zoo.EMBEDDED:

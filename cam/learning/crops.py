@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cam.batch import BatchOptions
+from cam.batch.entries import read_entries
 from cam.batch.pipeline import PieceRunner, Progress
-from cam.batch.store import read_entries, read_pieces
+from cam.batch.store import read_pieces
 from cam.explain.model import CamModel
 from cam.files import PathLike, sha256_of, write_json
 from cam.learning.features import FeatureMaker, FeatureStore, Parts

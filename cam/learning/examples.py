@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.batch.store import is_store, read_class_names, read_entries
+from cam.batch.entries import read_entries
+from cam.batch.store import is_store, read_class_names
 from cam.errors import CamError, nearest_names
 from cam.files import reading
 from cam.localization.boxes import Box

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from cam.batch import BatchOptions, run_entries
 from cam.batch.pipeline import PieceRunner, Progress
-from cam.batch.store import is_store, read_pieces, read_record, summarize
+from cam.batch.record import read_record, recorded
+from cam.batch.store import is_store, read_pieces, summarize
 from cam.errors import CamError
 from cam.explain.model import CamModel
 from cam.learning.examples import Classes, LabelledPictures
@@ -145,16 +146,17 @@ class FeatureMaker:
             If the store is not finished, has no features, or has those of another model or style.
         """
         record = read_record(folder)
-        if "features" not in record["options"]["outputs"]:
+        if "features" not in recorded(folder, record, "options.outputs", list):
             raise CamError(f"{folder} has no features; make one with cam batch --save features")
         if missing := summarize(folder).missing:
             raise CamError(f"{folder} is not finished: {missing} pictures are missing")
-        kept = _origin(record["model"], record["options"]["style"])
+        model = recorded(folder, record, "model", dict)
+        kept = _origin(model, recorded(folder, record, "options.style", str))
         wanted = json.loads(json.dumps(_origin(self.model.record, self.style)))
         for key, value in wanted.items():
             if kept[key] != value:
                 raise CamError(
-                    f"{folder} has the features of {record['model']['model']}: {key} is "
+                    f"{folder} has the features of {model.get('model')}: {key} is "
                     f"{kept[key]!r} there and {value!r} here; name the same model and style"
                 )
 
@@ -162,7 +164,7 @@ class FeatureMaker:
 def _origin(record: dict[str, Any], style: str) -> dict[str, Any]:
     """Return what features depend on, but for the engine, whose rounding differs only."""
     names = ("network_sha256", "caffemodel_sha256", "last_conv", "preprocessing")
-    return {**{name: record[name] for name in names}, "style": style}
+    return {**{name: record.get(name) for name in names}, "style": style}
 
 
 def gather_features(

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from cam import zoo
+from cam.batch.entries import read_entries
 from cam.batch.pipeline import PieceRunner, Progress
-from cam.batch.store import failures, read_entries
+from cam.batch.store import failures
 from cam.errors import CamError
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel, open_model

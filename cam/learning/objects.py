@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.batch.store import read_class_names, read_pieces, read_record
+from cam.batch.record import read_record, recorded
+from cam.batch.store import read_class_names, read_pieces
 from cam.errors import CamError, InvalidValueError
 from cam.explain.styles import Style, get_style
 from cam.files import PathLike, reading
@@ -193,10 +194,11 @@ def _heat_maps(
 ) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
     """Yield name, class and grey heat map of the pictures wanted."""
     record = read_record(store)
-    if "maps" not in record["arrays"]:
+    if "maps" not in recorded(store, record, "arrays", dict):
         raise CamError(f"{store} has no maps; make it with cam batch --save maps")
-    shape, options = record["arrays"]["maps"]["shape"], record["options"]
-    style, crop = get_style(options["style"], options["placement"]), record["model"]["crop"]
+    shape = recorded(store, record, "arrays.maps.shape", list)
+    names = (recorded(store, record, f"options.{name}", str) for name in ("style", "placement"))
+    style, crop = get_style(*names), recorded(store, record, "model.crop", int)
     columns = ("name", "status", "label", "height", "width", "top_index", "maps")
     for table in read_pieces(store, columns):
         for row in table.to_pylist():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -354,6 +355,38 @@ def test_the_command_refuses_what_is_not_there(
     assert run_command(*command) == 2
     assert capsys.readouterr().err == f"cam: no file or folder {tmp_path / 'nowhere'}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_piece_is_said_named_and_made_again(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = ("batch", pictures, "-o", tmp_path, "--engine", "openvino", "--piece-size", "4")
+    assert run_command(*batch) == 3
+    before, piece = content(tmp_path), tmp_path / "pieces/000001.parquet"
+    piece.write_bytes(before["pieces/000001.parquet"].replace(b"PAR1", b"PAR2"))
+    capsys.readouterr()
+    assert run_command("store", tmp_path) == 2
+    said = capsys.readouterr().err
+    assert f"cam: {piece}: damaged: its SHA-256" in said
+    assert said.count("\n") == 1
+    assert run_command(*batch) == 3
+    told = capsys.readouterr()
+    assert told.err.count(f"cam: {piece} is damaged") == 1
+    assert "4 of them in this run" in told.out
+    assert content(tmp_path) == before
+    assert run_command("store", tmp_path) == 0
+
+
+def test_settings_that_say_nothing_of_a_model_are_one_line(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    for names in (["model"], ["model", "engine"], ["options", "outputs"]):
+        record = json.loads((store / "run.json").read_text())
+        (record if len(names) == 1 else record[names[0]])[names[-1]] = 5
+        (tmp_path / "copy/run.json").write_text(json.dumps(record))
+        assert run_command("store", tmp_path / "copy") == 2
+        assert f"run.json is damaged: no {'.'.join(names)}" in capsys.readouterr().err
 
 
 def test_the_command_finds_boxes_by_the_paper_s_rule(

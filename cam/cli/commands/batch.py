@@ -17,7 +17,7 @@ from cam.batch.rows import HEAT_FORMATS, LAYOUTS, OUTPUTS, PRECISIONS
 from cam.batch.store import Summary, begun_engine, failures
 from cam.cli.commands.store import summary_lines
 from cam.cli.declaring import Count, argument, as_command, choice, option, output_option
-from cam.cli.messages import report_failures, show_note
+from cam.cli.messages import report_failures, say, show_note
 from cam.cli.options import ForwardOptions, JsonOption, StyleOptions, TopOption, values_for
 from cam.cli.progress import Rate, progress_bar
 from cam.engines.protocol import BFLOAT16, FLOAT32
@@ -148,6 +148,7 @@ def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
             workers=request.workers,
             progress=bar,
             runner=runner,
+            say=say,
         )
     show_note(model.network)
     return summary, bar.advanced

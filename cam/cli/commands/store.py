@@ -7,11 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cam.batch.store import Summary, check_store, read_record, summarize
+from cam.batch.record import read_record, recorded
+from cam.batch.store import Summary, check_store, summarize
 from cam.cli.declaring import argument, as_command
 from cam.cli.messages import runs_on
 from cam.cli.options import JsonOption
 from cam.errors import CamError
+
+MOST_SHOWN = 5
+"""How many problems a message names."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,10 @@ def store(request: StoreRequest) -> None:
     folder = request.folder
     problems = check_store(folder)
     if problems:
+        more = f" and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
         raise CamError(
-            f"{'; '.join(problems)}: remove these files and run the batch again, which makes them "
-            "anew"
+            f"{'; '.join(problems[:MOST_SHOWN])}{more}: run the same batch again, which makes "
+            "these anew"
         )
     record, summary = read_record(folder), summarize(folder)
     report = {"record": record, "summary": asdict(summary)}
@@ -37,10 +42,15 @@ def store(request: StoreRequest) -> None:
 
 
 def _lines(folder: Path, record: dict[str, Any], summary: Summary) -> Iterator[str]:
-    model, options = record["model"], record["options"]
-    yield f"{model['model']} ({model['caffemodel']}, SHA-256 {model['caffemodel_sha256']})"
-    yield f"{runs_on(model)}, style {options['style']}"
-    yield f"kept: {', '.join(['top classes', *options['outputs']])}"
+    def said(names: str) -> str:
+        return recorded(folder, record, names, str)
+
+    digest = said("model.caffemodel_sha256")
+    ran = {name: said(f"model.{name}") for name in ("engine", "device")}
+    yield f"{said('model.model')} ({said('model.caffemodel')}, SHA-256 {digest})"
+    yield f"{runs_on({**record['model'], **ran})}, style {said('options.style')}"
+    outputs = map(str, recorded(folder, record, "options.outputs", list))
+    yield f"kept: {', '.join(['top classes', *outputs])}"
     yield from summary_lines(folder, summary)
     if summary.missing:
         yield "not finished: run the same batch again, which goes on from there"
