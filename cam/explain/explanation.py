@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
@@ -11,19 +12,39 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cam import files
 from cam.engines import NetworkOutput
-from cam.errors import CamError, InvalidValueError
+from cam.errors import CamError, InvalidValueError, MissingFileError
+from cam.explain.drawing import (
+    USUAL_ALPHA,
+    Drawing,
+    drawing_with,
+    lay_over,
+    lay_saliency,
+    placed_levels,
+    scaled,
+    scaled_boxes,
+    scaled_size,
+    with_color_bar,
+)
 from cam.explain.styles import PLACEMENTS, Style, get_style
 from cam.files import PathLike
-from cam.localization import TOP, Box, BoxRule, picture_heatmap, write_ilsvrc_heatmaps
+from cam.localization import (
+    TOP,
+    Box,
+    BoxRule,
+    draw_boxes,
+    picture_heatmap,
+    write_ilsvrc_heatmaps,
+)
 from cam.maps.activation_maps import pooled_features, return_cam_map
-from cam.maps.montage import caption, montage
+from cam.maps.montage import captioned, montage
 from cam.matlab import save_features
-from cam.pictures.reading import Picture, write_picture
+from cam.pictures.reading import Picture, PictureSource, read_picture, write_picture
 
 
 class ClassLayer(NamedTuple):
@@ -68,6 +89,10 @@ class Explanation:
         an explanation that was loaded from files.
     class_layer : ClassLayer or None
         The class layer, from which the maps of other classes follow; None if they do not.
+    source : path-like, numpy.ndarray, PIL.Image.Image or None
+        Where the picture itself is: the file's absolute path, or the very array or Pillow image
+        that was explained, which is not copied and lives as long as the explanation. None if that
+        is not known. Only what is drawn at a size other than ``"frame"`` needs it.
     """
 
     frame: Picture
@@ -81,6 +106,33 @@ class Explanation:
     record: Mapping[str, Any] = field(default_factory=dict)
     output: NetworkOutput | None = None
     class_layer: ClassLayer | None = None
+    source: PictureSource | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """The picture itself, uint8 (H, W, 3) BGR: read again each time, and not kept.
+
+        Raises
+        ------
+        CamError
+            If it is not there any more, or is not the one that was explained.
+        """
+        advice = "name it (Explanation.load(folder, picture=...)) or draw with size='frame'"
+        if self.source is None:
+            raise CamError(f"the picture itself is not here; {advice}")
+        try:
+            picture = read_picture(self.source)
+        except MissingFileError as error:
+            raise CamError(f"the picture {self.source} is gone; {advice}") from error
+        told = self.source if isinstance(self.source, str) else "the picture given"
+        if picture.shape[:2] != self.picture_size or not self._is_of(picture):
+            raise CamError(f"{told} is not the picture that was explained; {advice}")
+        return picture
+
+    def _is_of(self, picture: Picture) -> bool:
+        """Tell whether the frame was made of this picture, by whatever release of OpenCV."""
+        frame = self.style.resize(picture, len(self.frame))
+        return float(cv2.absdiff(frame, self.frame).mean()) < MOST_APART
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -132,28 +184,128 @@ class Explanation:
         (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
         return self.style.normalize(merged)
 
-    def heat_picture(self, k: int) -> Picture:
-        """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR."""
-        return self.style.heat_picture(self.levels[k])
+    def heat_picture(self, k: int, drawing: Drawing | None = None, **options: Any) -> Picture:
+        """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR.
 
-    def overlay(self, k: int) -> Picture:
+        Parameters
+        ----------
+        k, drawing, **options
+            As for `overlay`; size and colours count.
+        """
+        drawing = drawing_with(drawing, options)
+        size = self.picture_size
+        if drawing.size != "frame" and not isinstance(drawing.size, str):
+            size = scaled_size(size, drawing.size)
+        return self.style.heat_picture(self._levels(k, drawing, size), drawing.colormap)
+
+    def heat_rgba(self, k: int, drawing: Drawing | None = None, **options: Any) -> Picture:
+        """Return the coloured heat map of the class of rank `k` with transparency.
+
+        Parameters
+        ----------
+        k, drawing, **options
+            As for `overlay`; size, colours and alpha count.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (rows, columns, 4) in RGBA order, alpha everywhere the same. Laid over the
+            picture it gives the overlay of the blend ``"alpha"``.
+        """
+        drawing = drawing_with(drawing, options)
+        heat = self.heat_picture(k, drawing)
+        share = USUAL_ALPHA if drawing.opacity is None else drawing.opacity
+        opaque = np.full((*heat.shape[:2], 1), round(255 * share), np.uint8)
+        return np.concatenate([heat[:, :, ::-1], opaque], axis=2)
+
+    def overlay(
+        self,
+        k: int,
+        drawing: Drawing | None = None,
+        *,
+        saliency: Explanation | None = None,
+        **options: Any,
+    ) -> Picture:
         """Return the picture with the heat map of the class of rank `k` over it.
 
         Parameters
         ----------
         k : int
             Rank of the class, 0 being the best.
+        drawing : cam.explain.drawing.Drawing, optional
+            How; as published if not given.
+        saliency : Explanation, optional
+            Of `cam.explain.saliency.explain_by_backpropagation`, for the same picture: the class's
+            saliency in it is laid over the rest in colours of its own.
+        **options
+            Single values of the drawing: ``size="picture", colormap="viridis", alpha=0.5``.
 
         Returns
         -------
         numpy.ndarray
-            uint8 (256, 256, 3) BGR: 0.2 · picture + 0.7 · heat, in the style's arithmetic. It is
-            read-only; draw on a copy of it.
+            uint8 (rows, columns, 3) BGR; as published (256, 256, 3): 0.2 · picture + 0.7 · heat,
+            in the style's arithmetic. It is read-only; draw on a copy of it.
+
+        Raises
+        ------
+        CamError
+            If an option is none, or the picture itself is needed and not there.
+
+        Examples
+        --------
+        >>> result = model.explain("photograph.jpg")  # doctest: +SKIP
+        >>> result.overlay(0, size="picture", colormap="viridis", alpha=0.5)  # doctest: +SKIP
         """
-        overlay: Picture = self._overlays[k]
+        (overlay,) = self._drawn(drawing_with(drawing, options), [k], saliency)[1:]
         return overlay
 
-    def montage(self, captions: bool = False) -> Picture:
+    def overlays(
+        self,
+        drawing: Drawing | None = None,
+        *,
+        saliency: Explanation | None = None,
+        **options: Any,
+    ) -> list[Picture]:
+        """Return the overlay of each class; see `overlay`. The picture is read once."""
+        ranks = range(len(self.indices))
+        return self._drawn(drawing_with(drawing, options), ranks, saliency)[1:]
+
+    def _drawn(
+        self, drawing: Drawing, ranks: Sequence[int], saliency: Explanation | None = None
+    ) -> list[Picture]:
+        """Return the picture at the size that it is drawn at, and the overlays of some classes."""
+        if drawing.is_published and saliency is None:
+            return [self.frame, *(self._overlays[k] for k in ranks)]
+        picture = self.frame if drawing.size == "frame" else self.picture
+        if not isinstance(drawing.size, str):
+            picture = scaled(picture, drawing.size)
+        size = picture.shape[0], picture.shape[1]
+        drawn = [picture]
+        for k in ranks:
+            overlay = lay_over(picture, self._levels(k, drawing, size), self.style, drawing)
+            if saliency is not None:
+                of_class = saliency.of_class(int(self.indices[k]))
+                overlay = lay_saliency(overlay, of_class._levels(0, drawing, size))
+            if drawing.box_rule is not None:
+                boxes = self.boxes(k, drawing.box_rule)
+                overlay = draw_boxes(overlay, scaled_boxes(boxes, self.picture_size, size))
+            if drawing.color_bar:
+                merged = self.merged[k]
+                limits = float(np.nanmin(merged)), float(np.nanmax(merged))
+                overlay = with_color_bar(overlay, limits, self.style, drawing)
+            overlay.flags.writeable = False
+            drawn.append(overlay)
+        return drawn
+
+    def _levels(self, k: int, drawing: Drawing, size: tuple[int, int]) -> NDArray[np.uint8]:
+        if drawing.size == "frame":
+            levels: NDArray[np.uint8] = self.levels[k]
+            return levels
+        return placed_levels(self.style, self.maps[:, k], self.crop_size, size)
+
+    def montage(
+        self, captions: bool = False, drawing: Drawing | None = None, **options: Any
+    ) -> Picture:
         """Return the picture and the overlays side by side.
 
         Parameters
@@ -161,22 +313,28 @@ class Explanation:
         captions : bool, optional
             Put rank, probability and class name under each; without, the picture is the
             original's `result.jpg`.
+        drawing, **options
+            As for `overlay`, and ``columns=3`` for rows of at most three pictures. At the size
+            ``"picture"`` pictures whose longer side has over 1,024 pixels are drawn with 1,024.
 
         Returns
         -------
         numpy.ndarray
             uint8 (256 or more, W, 3) BGR with 8 white columns between the pictures.
         """
-        pictures = [self.frame, *self._overlays]
+        chosen = drawing_with(drawing, options).for_montage(self.picture_size)
+        pictures = self._drawn(chosen, range(len(self.indices)))
         if captions:
             texts = [("input", f"{self.record.get('model', '')}")]
             for rank, (name, probability) in enumerate(self._named_probabilities, 1):
-                texts.append((f"{rank}: {probability:.3f}", name.split(",")[0]))
+                shown = chosen.name(name).split(",")[0]
+                texts.append((f"{rank}: {probability:.3f}", shown))
+            is_frame = chosen.size == "frame"
             pictures = [
-                np.concatenate([picture, caption(lines, picture.shape[1])])
+                captioned(picture, lines, 1.0 if is_frame else None)
                 for picture, lines in zip(pictures, texts, strict=True)
             ]
-        return montage(pictures)
+        return montage(pictures, chosen.columns)
 
     def of_class(self, index: int) -> Explanation:
         """Return the explanation of one class, whether or not it is among those explained.
@@ -274,7 +432,12 @@ class Explanation:
             {"rank": k + 1, "index": int(self.indices[k]), "name": name, "probability": probability}
             for k, (name, probability) in enumerate(self._named_probabilities)
         ]
-        return {"top": top, "index_base": 0, "record": dict(self.record)}
+        return {"top": top, "index_base": 0, "picture": self.path, "record": dict(self.record)}
+
+    @property
+    def path(self) -> str | None:
+        """The picture's file, or None if it is none."""
+        return self.source if isinstance(self.source, str) else None
 
     def to_npz(self, path: PathLike) -> None:
         """Write classes, scores, maps, heat maps and the frame as a NumPy archive.
@@ -338,7 +501,7 @@ class Explanation:
         order = self.style.class_order(self.scores)
         write_ilsvrc_heatmaps(heatmaps, self.scores, order, folder, name)
 
-    def save(self, folder: PathLike) -> list[Path]:
+    def save(self, folder: PathLike, drawing: Drawing | None = None, **options: Any) -> list[Path]:
         """Write the montage, each class's heat map and overlay, the arrays and a summary.
 
         Files of an earlier result in the folder are replaced or removed; other files stay.
@@ -347,37 +510,45 @@ class Explanation:
         ----------
         folder : path-like
             The folder to write to; it is created if it is missing.
+        drawing, **options
+            How pictures are drawn, as for `overlay`.
 
         Returns
         -------
         list of pathlib.Path
             The files written: ``montage.png``, ``top1_NAME_heat.png`` and
             ``top1_NAME_overlay.png`` and so on, ``maps.npz`` and ``result.json``; in the ten-crop
-            style the original's ``result.jpg`` as well.
+            style the original's ``result.jpg`` as well. Pictures may have another extension.
         """
-        target = Path(folder)
-        pictures = {"montage.png": self.montage(captions=True)}
+        chosen, target = drawing_with(drawing, options), Path(folder)
+        names = [f"montage.{chosen.format}"]
+        pictures = [self.montage(captions=True, drawing=chosen)]
         if self.style.composite_name:
-            pictures[self.style.composite_name] = self.montage()
-        for k, name in enumerate(self.names):
-            stem = f"top{k + 1}_{class_file_name(name)[:LONGEST_NAME]}"
-            pictures[f"{stem}_heat.png"] = self.heat_picture(k)
-            pictures[f"{stem}_overlay.png"] = self.overlay(k)
-        remove_earlier(target, _WRITTEN.fullmatch, keep=pictures)
-        for name, picture in pictures.items():
+            names.append(self.style.composite_name)
+            pictures.append(self.montage())
+        for k, overlay in enumerate(self.overlays(chosen)):
+            plain = class_file_name(chosen.name(self.names[k]))[:LONGEST_NAME]
+            heat = self.heat_rgba(k, chosen) if chosen.rgba else self.heat_picture(k, chosen)
+            names += [f"top{k + 1}_{plain}_{what}.{chosen.format}" for what in ("heat", "overlay")]
+            pictures += [heat[:, :, [2, 1, 0, 3]] if chosen.rgba else heat, overlay]
+        remove_earlier(target, _WRITTEN.fullmatch, keep=names)
+        for name, picture in zip(names, pictures, strict=True):
             write_picture(target / name, picture)
         self.to_npz(target / MAPS_FILE)
         files.write_json(target / RESULT_FILE, self.to_dict())
-        return [target / name for name in (*pictures, MAPS_FILE, RESULT_FILE)]
+        return [target / name for name in (*names, MAPS_FILE, RESULT_FILE)]
 
     @classmethod
-    def load(cls, folder: PathLike) -> Explanation:
+    def load(cls, folder: PathLike, picture: PictureSource | None = None) -> Explanation:
         """Return what `save` wrote, but for the activations.
 
         Parameters
         ----------
         folder : path-like
             The folder.
+        picture : path-like, numpy.ndarray or PIL.Image.Image, optional
+            The picture itself; the file that was explained if not given. It is looked for when
+            something is drawn at its size.
 
         Returns
         -------
@@ -405,6 +576,7 @@ class Explanation:
                 crop_size=int(arrays["crop_size"]),
                 style=get_style(record["style"], record.get("placement", PLACEMENTS[0])),
                 record=record,
+                source=source_of(summary.get("picture") if picture is None else picture),
             )
         except (LookupError, TypeError, ValueError) as error:
             if isinstance(error, CamError):
@@ -415,12 +587,21 @@ class Explanation:
 MAPS_FILE, RESULT_FILE = "maps.npz", "result.json"
 
 _WRITTEN = re.compile(
-    r"top\d+_.*_(heat|overlay)\.png|montage\.png|result\.(jpg|json)|maps\.npz"
+    r"top\d+_.*_(heat|overlay)\.(png|jpg|pdf|svg)|montage\.(png|jpg|pdf|svg)|result\.(jpg|json)|maps\.npz"
     r"|features\.mat|data_net\.mat"
 )
 """The names of the files that are written for one picture, by `save` and by `cam run`."""
 
 LONGEST_NAME = 80
+
+MOST_APART = 4.0
+"""Grey levels by which a picture's frame may be off on average to be the same: releases of decoders
+and of OpenCV round differently."""
+
+
+def source_of(image: PictureSource | None) -> PictureSource | None:
+    """Return where a picture is, such that it is found from another folder, too."""
+    return str(Path(image).absolute()) if isinstance(image, (str, os.PathLike)) else image
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

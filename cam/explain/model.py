@@ -23,7 +23,7 @@ from cam.caffe.preprocessing import Preprocessing
 from cam.engines import Engine, NetworkOutput, choose_engine
 from cam.engines.protocol import FLOAT32
 from cam.errors import CamError, InvalidValueError
-from cam.explain.explanation import ClassLayer, Explanation
+from cam.explain.explanation import ClassLayer, Explanation, source_of
 from cam.explain.styles import NetworkInput, Style, get_style
 from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
@@ -173,9 +173,9 @@ class CamModel:
             output = self.engine.forward(
                 batches[0] if len(batches) == 1 else np.concatenate(batches)
             )
-            for i, one in enumerate(inputs):
+            for i, (image, one) in enumerate(zip(batch, inputs, strict=True)):
                 of_picture = output.inputs(i * chosen_style.crops, chosen_style.crops)
-                yield self.explain_output(one, of_picture, chosen_style, top, chosen)
+                yield self.explain_output(one, of_picture, chosen_style, top, chosen, image)
 
     def network_input(self, image: PictureSource, style: Style) -> NetworkInput:
         """Return a picture as a style makes it the network's input."""
@@ -188,6 +188,7 @@ class CamModel:
         style: Style,
         top: int = 5,
         classes: Sequence[int] | None = None,
+        source: PictureSource | None = None,
     ) -> Explanation:
         """Return the class activation maps of a picture that has gone through the network.
 
@@ -203,6 +204,8 @@ class CamModel:
             How many classes.
         classes : sequence of int, optional
             The classes in place of the top ones, from 0.
+        source : path-like, numpy.ndarray or PIL.Image.Image, optional
+            The picture itself, for what is drawn at its size.
 
         Returns
         -------
@@ -224,6 +227,7 @@ class CamModel:
             class_layer=ClassLayer(
                 self.class_weights, self.class_names, self.network.pools_maximum
             ),
+            source=source_of(source),
         )
 
     def rank_classes(

@@ -121,7 +121,7 @@ def explain_by_backpropagation(
         network_input.batch,
         lambda output: model.rank_classes(output, chosen_style, top, chosen)[1],
     )
-    explanation = model.explain_output(network_input, output, chosen_style, top, chosen)
+    explanation = model.explain_output(network_input, output, chosen_style, top, chosen, image)
     return replace(
         explanation,
         maps=np.stack([saliency_map(gradient) for gradient in gradients]),

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from cam.caffe.preprocessing import Preprocessing
 from cam.errors import InvalidValueError, nearest_names
 from cam.maps.activation_maps import enlarge_maps
-from cam.maps.colors import colors, im2double, matlab_heat_levels, py_heat_levels
+from cam.maps.colors import colors_of, im2double, matlab_heat_levels, py_heat_levels
 from cam.maps.overlays import HEAT_SHARE, PICTURE_SHARE, blend, blend_tables
-from cam.maps.ten_crops import merge_ten_crop, ten_crop_positions
+from cam.maps.placing import WHOLE, Part, place_map
+from cam.maps.ten_crops import CHANNELS, merge_ten_crop, ten_crop_positions
 from cam.matlab import imresize, jet, mat2gray
 from cam.pictures.reading import Picture, center_crop, frame_size
 
@@ -67,6 +68,9 @@ class Style(Protocol):
     def record(self) -> dict[str, str]:
         """What the record of a result says of the style."""
 
+    def resize(self, picture: Picture, size: int) -> Picture:
+        """Return the frame: the picture of `size` rows and columns that crops are cut out of."""
+
     def prepare(
         self, picture: Picture, crop_size: int, preprocessing: Preprocessing
     ) -> NetworkInput:
@@ -78,8 +82,18 @@ class Style(Protocol):
     def merge(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[Any]:
         """Make maps of the whole picture (T, 256, 256) from the crops' (crops, T, h, w)."""
 
-    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
-        """Stretch one map of the whole picture to [0, 1]."""
+    def place(
+        self, maps: NDArray[np.float32], crop_size: int, size: tuple[int, int], band: slice
+    ) -> NDArray[Any]:
+        """Merge one class's maps (crops, h, w) on rows of a picture of any size: (rows, columns).
+
+        NaN stands where the network has seen nothing.
+        """
+
+    def normalize(
+        self, merged: NDArray[Any], limits: tuple[float, float] | None = None
+    ) -> NDArray[np.float64]:
+        """Stretch one map of the whole picture to [0, 1], or what lies between these limits."""
 
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return which of the 256 colours each pixel of a heat map gets."""
@@ -87,11 +101,16 @@ class Style(Protocol):
     def levels_of_maps(self, maps: NDArray[np.float32], crop_size: int) -> NDArray[np.uint8]:
         """Return the levels (T, 256, 256) of all classes: `merge`, `normalize` and `levels`."""
 
-    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+    def palette(self, colormap: str | None = None) -> NDArray[np.float64]:
+        """Return the 256 colours, (256, 3) BGR in [0, 1]: the style's own, or those of a name."""
+
+    def heat_picture(self, levels: NDArray[np.uint8], colormap: str | None = None) -> Picture:
         """Color a heat map, given its levels: uint8 BGR."""
 
-    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Lay heat maps over the picture: (T, 256, 256, 3) from their levels (T, 256, 256)."""
+    def overlays(
+        self, frame: Picture, levels: NDArray[np.uint8], colormap: str | None = None
+    ) -> NDArray[np.uint8]:
+        """Lay heat maps over the picture: (T, rows, columns, 3) from levels (T, rows, columns)."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +135,15 @@ class PycaffeStyle:
         """Name and placement."""
         return {"style": self.name, "placement": self.placement}
 
+    def resize(self, picture: Picture, size: int) -> Picture:
+        """Do step 1: OpenCV's bilinear resize."""
+        return np.asarray(cv2.resize(picture, (size, size)), np.uint8)
+
     def prepare(
         self, picture: Picture, crop_size: int, preprocessing: Preprocessing
     ) -> NetworkInput:
         """Do steps 1 to 3: bilinear resize to 256×256, center crop, mean subtracted."""
-        size = frame_size(crop_size)
-        frame = np.asarray(cv2.resize(picture, (size, size)), np.uint8)
+        frame = self.resize(picture, frame_size(crop_size))
         channels = cv2.split(frame[center_crop(frame, crop_size)])
         if preprocessing.channels == "RGB":
             channels = channels[::-1]
@@ -149,9 +171,29 @@ class PycaffeStyle:
         merged[:, before : before + size, before : before + size] = enlarged
         return merged
 
-    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+    def place(
+        self, maps: NDArray[np.float32], crop_size: int, size: tuple[int, int], band: slice
+    ) -> NDArray[np.float64]:
+        """Do step 6 at the picture's own size: bilinear, from the crop's map at once."""
+        frame, part = frame_size(crop_size), WHOLE
+        if self.placement != "stretch":
+            before = (frame - crop_size) // 2 / frame
+            part = Part(before, before, crop_size / frame)
+        merged = np.full((band.stop - band.start, size[1]), np.nan)
+        placed = place_map(maps[0], part, size, band, "bilinear")
+        merged[placed.rows, placed.columns] = placed.values
+        return merged
+
+    def normalize(
+        self, merged: NDArray[Any], limits: tuple[float, float] | None = None
+    ) -> NDArray[np.float64]:
         """Do the first third of step 7: minimum to 0, maximum to 1."""
-        return im2double(merged)
+        if limits is None:
+            return im2double(merged)
+        low, high = limits
+        # As OpenCV's `normalize`, which the port's function calls.
+        slope = 1.0 / (high - low) if high - low > np.finfo(np.float64).eps else 0.0
+        return np.asarray(merged * slope - low * slope, np.float64)
 
     def levels(self, heat_map: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Do the second third of step 7: 256 levels."""
@@ -168,14 +210,21 @@ class PycaffeStyle:
             of_class[:] = np.rint(values, out=values)
         return levels
 
-    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
-        """Do the last third of step 7: OpenCV's JET."""
-        return colors("jet")[levels]
+    def palette(self, colormap: str | None = None) -> NDArray[np.float64]:
+        """Return OpenCV's JET, or the colours of a name."""
+        return colors_of(colormap or "jet") / 255.0
 
-    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def heat_picture(self, levels: NDArray[np.uint8], colormap: str | None = None) -> Picture:
+        """Do the last third of step 7: OpenCV's JET."""
+        return colors_of(colormap or "jet")[levels]
+
+    def overlays(
+        self, frame: Picture, levels: NDArray[np.uint8], colormap: str | None = None
+    ) -> NDArray[np.uint8]:
         """Do step 8: 0.2 · picture + 0.7 · heat, each stretched to [0, 1] by its own extremes."""
+        name = colormap or "jet"
         extremes = int(frame.min()), int(frame.max())
-        tables = [_py_tables(*extremes, *of_heat) for of_heat in _jet_extremes(levels)]
+        tables = [_py_tables(name, *extremes, *of_heat) for of_heat in _extremes(levels, name)]
         return blend(frame, levels, tables)
 
 
@@ -197,33 +246,36 @@ def _stretched_bytes(lowest: int, highest: int) -> NDArray[np.float64]:
     return im2double(np.clip(np.arange(256), lowest, highest)).ravel()
 
 
-def _jet_extremes(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the smallest and the largest byte of each map's picture in OpenCV's JET."""
+def _extremes(levels: NDArray[np.uint8], colormap: str) -> list[tuple[int, int]]:
+    """Return the smallest and the largest byte of each map's picture in some colours."""
     # A few pixels of nearly any map have the extremes that a byte can have.
     some = levels[:, ::32, ::32].reshape(len(levels), -1)
-    extremes = _jet_extremes_of(some)
-    if extremes == [(0, 255)] * len(levels):
+    extremes = _extremes_of(some, colormap)
+    known = colors_of(colormap)
+    if extremes == [(int(known.min()), int(known.max()))] * len(levels):
         return extremes
-    return _jet_extremes_of(levels.reshape(len(levels), -1))
+    return _extremes_of(levels.reshape(len(levels), -1), colormap)
 
 
-def _jet_extremes_of(levels: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    lowest, highest = _jet_extremes_of_levels()
+def _extremes_of(levels: NDArray[np.uint8], colormap: str) -> list[tuple[int, int]]:
+    lowest, highest = _extremes_of_levels(colormap)
     return list(
         zip(lowest[levels].min(axis=1).tolist(), highest[levels].max(axis=1).tolist(), strict=True)
     )
 
 
-@lru_cache(maxsize=1)
-def _jet_extremes_of_levels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    jet_bytes = colors("jet")
-    return jet_bytes.min(axis=1), jet_bytes.max(axis=1)
+@lru_cache(maxsize=8)
+def _extremes_of_levels(colormap: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    known = colors_of(colormap)
+    return known.min(axis=1), known.max(axis=1)
 
 
 @lru_cache(maxsize=16)
-def _py_tables(lowest: int, highest: int, heat_lowest: int, heat_highest: int) -> NDArray[np.uint8]:
+def _py_tables(
+    colormap: str, lowest: int, highest: int, heat_lowest: int, heat_highest: int
+) -> NDArray[np.uint8]:
     """Return the port's overlays as tables, given the extremes of a picture and of its heat."""
-    heat = _stretched_bytes(heat_lowest, heat_highest)[colors("jet").T]
+    heat = _stretched_bytes(heat_lowest, heat_highest)[colors_of(colormap).T]
     return blend_tables(PICTURE_SHARE * _stretched_bytes(lowest, highest), HEAT_SHARE * heat)
 
 
@@ -240,12 +292,16 @@ class MatlabStyle:
         """The name."""
         return {"style": self.name}
 
+    def resize(self, picture: Picture, size: int) -> Picture:
+        """Do step 1: MATLAB's bicubic resize."""
+        return np.asarray(imresize(picture, (size, size)), np.uint8)
+
     def prepare(
         self, picture: Picture, crop_size: int, preprocessing: Preprocessing
     ) -> NetworkInput:
         """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
         size = frame_size(crop_size)
-        frame = imresize(picture, (size, size))
+        frame = self.resize(picture, size)
         pixels = frame.transpose(2, 0, 1)
         if preprocessing.channels == "RGB":
             pixels = pixels[::-1]
@@ -267,9 +323,26 @@ class MatlabStyle:
         """Do steps 5 and 6: bicubic enlargement of each crop's map, and `mergeTenCrop`."""
         return merge_ten_crop(enlarge_maps(maps, crop_size), crop_size, frame_size(crop_size))
 
-    def normalize(self, merged: NDArray[Any]) -> NDArray[np.float64]:
+    def place(
+        self, maps: NDArray[np.float32], crop_size: int, size: tuple[int, int], band: slice
+    ) -> NDArray[np.float32]:
+        """Do steps 5 and 6 at the picture's own size, from the crops' maps at once."""
+        frame = frame_size(crop_size)
+        merged = np.zeros((band.stop - band.start, size[1]), np.float32)
+        positions = ten_crop_positions(crop_size, frame)
+        for crop_map, (row, column, mirrored) in zip(maps, positions, strict=True):
+            upright = crop_map[:, ::-1] if mirrored else crop_map
+            part = Part(row / frame, column / frame, crop_size / frame)
+            placed = place_map(upright, part, size, band, "bicubic")
+            merged[placed.rows, placed.columns] += np.abs(placed.values)
+        merged *= np.float32(CHANNELS)
+        return merged
+
+    def normalize(
+        self, merged: NDArray[Any], limits: tuple[float, float] | None = None
+    ) -> NDArray[np.float64]:
         """Do the first third of step 7: `mat2gray`, but NaN stays and takes the first colour."""
-        stretched = mat2gray(merged)
+        stretched = mat2gray(merged, limits)
         stretched[np.isnan(merged)] = np.nan
         return stretched
 
@@ -282,19 +355,26 @@ class MatlabStyle:
         classes = [self.merge(maps[:, k : k + 1], crop_size)[0] for k in range(maps.shape[1])]
         return np.stack([self.levels(self.normalize(merged)) for merged in classes])
 
-    def heat_picture(self, levels: NDArray[np.uint8]) -> Picture:
+    def palette(self, colormap: str | None = None) -> NDArray[np.float64]:
+        """Return MATLAB's `jet(256)`, or the colours of a name."""
+        return jet(256)[:, ::-1] if colormap is None else colors_of(colormap) / 255.0
+
+    def heat_picture(self, levels: NDArray[np.uint8], colormap: str | None = None) -> Picture:
         """Do the last third of step 7: MATLAB's `jet(256)`."""
-        return np.round(jet(256)[:, ::-1] * 255).astype(np.uint8)[levels]
+        return np.round(self.palette(colormap) * 255).astype(np.uint8)[levels]
 
-    def overlays(self, frame: Picture, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def overlays(
+        self, frame: Picture, levels: NDArray[np.uint8], colormap: str | None = None
+    ) -> NDArray[np.uint8]:
         """Do step 8: 0.2 · picture + 0.7 · heat, the picture divided by 255."""
-        return blend(frame, levels, [_matlab_tables()] * len(levels))
+        return blend(frame, levels, [_matlab_tables(colormap)] * len(levels))
 
 
-@lru_cache(maxsize=1)
-def _matlab_tables() -> NDArray[np.uint8]:
+@lru_cache(maxsize=8)
+def _matlab_tables(colormap: str | None) -> NDArray[np.uint8]:
     """Return the original's overlays as tables."""
-    return blend_tables(PICTURE_SHARE * (np.arange(256) / 255.0), HEAT_SHARE * jet(256)[:, ::-1].T)
+    heat = MatlabStyle().palette(colormap).T
+    return blend_tables(PICTURE_SHARE * (np.arange(256) / 255.0), HEAT_SHARE * heat)
 
 
 STYLES = ("pycaffe", "matlab")

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cam.errors import InvalidValueError, import_extra
+from cam.errors import InvalidValueError
 from cam.figures.sheets import PREDICTED_COLOR, TRUTH_COLOR, Panel, Row, Sheet
-from cam.files import PathLike, atomic_path
+from cam.files import PathLike
+from cam.pictures.matplotlib_files import FORMATS, plain_matplotlib, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-FORMATS: Mapping[str, Mapping[str, None]] = {
-    ".png": {"Software": None},
-    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-    ".svg": {"Creator": None, "Date": None},
-}
-"""The formats by their extensions. Each names what matplotlib shall not write into the file: its
-version and the time."""
 
 USUAL_FORMATS = (".png", ".pdf")
 """What a figure is written as where its path has no extension."""
@@ -37,7 +29,6 @@ _PANEL, _GAP, _GROUP_GAP, _MARGIN = 1.7, 0.06, 0.22, 0.1
 _TITLE_SIZE, _HEADING_SIZE, _SHEET_TITLE_SIZE = 9.0, 10.0, 12.0  # points
 _LINE_SPACING = 1.25
 _POINTS_PER_INCH = 72.0
-_DPI = 200
 
 
 def figure_files(path: PathLike) -> list[Path]:
@@ -92,37 +83,9 @@ def save_sheet(sheet: Sheet, path: PathLike) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise InvalidValueError(f"figures are written as {', '.join(FORMATS)}, not as {path}")
-    with _plain_matplotlib():
+    with plain_matplotlib():
         # A PNG has its own grid to fit pictures to; the others keep the pictures' pixels.
-        figure = _draw(sheet, "lanczos" if suffix == ".png" else "none")
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=_DPI, metadata=FORMATS[suffix])
-
-
-def import_matplotlib() -> Any:
-    """Import matplotlib.
-
-    Raises
-    ------
-    CamError
-        If it is not installed.
-    """
-    return import_extra(
-        "matplotlib", "figures need matplotlib, which is not installed: pip install matplotlib"
-    )
-
-
-@contextmanager
-def _plain_matplotlib() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, whatever the user's settings are."""
-    matplotlib = import_matplotlib()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        # Type 42 keeps text as text, which can be searched and copied.
-        matplotlib.rcParams["pdf.fonttype"] = 42
-        # Without it the names of an SVG's parts are drawn at random.
-        matplotlib.rcParams["svg.hashsalt"] = "cam"
-        yield
+        save_figure(_draw(sheet, "lanczos" if suffix == ".png" else "none"), path)
 
 
 @dataclass(frozen=True)

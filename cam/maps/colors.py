@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import InvalidValueError, nearest_names
+from cam.errors import InvalidValueError, import_extra, nearest_names
 from cam.maps.precision import floating
 from cam.matlab.conversions import gray2ind, ind2rgb, jet, mat2gray
 
@@ -175,6 +175,69 @@ def colors(name: str = "jet") -> NDArray[np.uint8]:
     """
     levels = np.arange(256, dtype=np.uint8)[:, np.newaxis]
     found = np.asarray(cv2.applyColorMap(levels, _color_map_number(name))[:, 0], np.uint8)
+    found.flags.writeable = False
+    return found
+
+
+COLOR_BLIND_SAFE = ("viridis", "cividis", "plasma", "inferno", "magma")
+"""Colour maps that people who are blind to some colours, and grey printers, can read."""
+
+OPENCV_COLORMAPS = (
+    *("autumn", "bone", "cividis", "cool", "deepgreen", "hot", "hsv", "inferno", "jet", "magma"),
+    *("ocean", "parula", "pink", "plasma", "rainbow", "spring", "summer", "turbo", "twilight"),
+    *("twilight_shifted", "viridis", "winter"),
+)
+"""OpenCV's colour maps, from release 4.7 on."""
+
+
+@lru_cache(maxsize=32)
+def colors_of(name: str) -> NDArray[np.uint8]:
+    """Return the 256 colours of a colour map of OpenCV or of matplotlib.
+
+    Parameters
+    ----------
+    name : str
+        One of OpenCV's names in any case, or else one of matplotlib's, which has to be installed
+        for it. ``_r`` behind a name turns the colours around.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (256, 3) in BGR order, read-only.
+
+    Raises
+    ------
+    CamError
+        If there is no colour map of that name, or it is none of OpenCV's and matplotlib is not
+        installed.
+
+    Examples
+    --------
+    >>> colors_of("bone")[[0, 255]].tolist(), colors_of("bone_r")[0].tolist()
+    ([[0, 0, 0], [255, 255, 255]], [255, 255, 255])
+    """
+    if name.lower() in OPENCV_COLORMAPS:
+        return colors(name)
+    plain = name.lower().removesuffix("_r")
+    if plain in OPENCV_COLORMAPS and plain != name.lower():
+        return colors(plain)[::-1]
+    return _matplotlib_colors(name)
+
+
+def _matplotlib_colors(name: str) -> NDArray[np.uint8]:
+    known = ", ".join(COLOR_BLIND_SAFE[:2])
+    near = nearest_names(name.lower(), OPENCV_COLORMAPS)
+    matplotlib = import_extra(
+        "matplotlib",
+        f"no colour map {name!r} among OpenCV's{near or f' ({known}, ...)'}; matplotlib's names "
+        "need matplotlib, which is not installed: pip install matplotlib",
+    )
+    listed = {each.lower(): each for each in matplotlib.colormaps}
+    if name.lower() not in listed:
+        near = nearest_names(name.lower(), [*OPENCV_COLORMAPS, *listed])
+        raise InvalidValueError(f"no colour map {name!r}{near or f'; there are {known}, ...'}")
+    shades = matplotlib.colormaps[listed[name.lower()]](np.linspace(0, 1, 256), bytes=True)
+    found = np.ascontiguousarray(shades[:, 2::-1], np.uint8)
     found.flags.writeable = False
     return found
 

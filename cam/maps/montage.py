@@ -8,11 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+NARROWEST = 96
+"""Columns that a picture with text under it has at least."""
+
 GAP = 8
 """White columns between the pictures of a montage, as in the original's `result.jpg`."""
 
 
-def caption(lines: Sequence[str], width: int) -> NDArray[np.uint8]:
+def caption(lines: Sequence[str], width: int, scale: float = 1.0) -> NDArray[np.uint8]:
     """Return a white strip with lines of text, to stand under a picture.
 
     Parameters
@@ -21,34 +26,75 @@ def caption(lines: Sequence[str], width: int) -> NDArray[np.uint8]:
         The lines, from the top. One that is too long for the width is written smaller.
     width : int
         How wide the strip is.
+    scale : float, optional
+        How many times larger than usual, for large pictures.
 
     Returns
     -------
     numpy.ndarray
-        uint8 (4 and 20 for each line, `width`, 3).
+        uint8 (4 and 20 for each line, both times `scale`, `width`, 3).
 
     Examples
     --------
     >>> caption(["1: 0.897", "espresso"], 256).shape
     (44, 256, 3)
     """
-    margin, line_height, size = 4, 20, 0.5
+    margin, line_height, base = (round(each * scale) for each in (4, 20, 17))
+    size, thick = 0.5 * scale, max(1, round(scale / 2))
     strip = np.full((margin + line_height * len(lines), width, 3), 255, np.uint8)
     for row, text in enumerate(lines):
-        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-        scale = size * min(1.0, (width - 2 * margin) / max(length, 1))
-        place = (margin, 17 + line_height * row)
-        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+        (length, _), _ = cv2.getTextSize(text, _FONT, size, thick)
+        fitted = size * min(1.0, max(width - 2 * margin, 1) / max(length, 1))
+        place = (margin, base + line_height * row)
+        cv2.putText(strip, text, place, _FONT, fitted, (0, 0, 0), thick, cv2.LINE_AA)
     return strip
 
 
-def montage(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Put pictures of one height side by side with white columns between, as `demo.m` does.
+def fitted(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Return a picture in the middle of white of a size; where it is larger, its own size stays.
+
+    Examples
+    --------
+    >>> fitted(np.zeros((1, 1, 3), np.uint8), 1, 3)[0, :, 0].tolist()
+    [255, 0, 255]
+    """
+    down, across = max(rows - picture.shape[0], 0), max(columns - picture.shape[1], 0)
+    if not (down or across):
+        return picture
+    around = (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0)
+    return np.pad(picture, around, constant_values=255)
+
+
+def captioned(
+    picture: NDArray[np.uint8], lines: Sequence[str], scale: float | None = None
+) -> NDArray[np.uint8]:
+    """Return a picture with lines of text under it; see `caption`.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8 (H, W, 3). One that is too narrow for text stands in the middle of white.
+    lines : sequence of str
+        The lines.
+    scale : float, optional
+        As for `caption`; by the picture's width if not given.
+    """
+    shown = fitted(picture, 0, NARROWEST)
+    width = shown.shape[1]
+    strip = caption(lines, width, max(1.0, width / 256) if scale is None else scale)
+    return np.concatenate([shown, strip])
+
+
+def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -> NDArray[np.uint8]:
+    """Put pictures side by side with white columns between, as `demo.m` does.
 
     Parameters
     ----------
     pictures : sequence of numpy.ndarray
-        uint8 (H, W, 3) each.
+        uint8 (H, W, 3) each; smaller ones stand in the middle of white.
+    columns : int, optional
+        How many stand side by side; further ones stand below, after as much white. All if not
+        given.
 
     Returns
     -------
@@ -57,11 +103,24 @@ def montage(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
     Examples
     --------
-    >>> montage([np.zeros((4, 6, 3), np.uint8)] * 2).shape
-    (4, 20, 3)
+    >>> montage([np.zeros((4, 6, 3), np.uint8)] * 3).shape
+    (4, 34, 3)
+    >>> montage([np.zeros((4, 6, 3), np.uint8)] * 3, columns=2).shape
+    (16, 20, 3)
     """
-    gap = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
-    row: list[NDArray[np.uint8]] = []
-    for picture in pictures:
-        row += [picture, gap]
-    return np.concatenate(row[:-1], axis=1)
+    height = max(picture.shape[0] for picture in pictures)
+    if columns is None or columns >= len(pictures):
+        return _joined([fitted(picture, height, 0) for picture in pictures], 1)
+    width = max(picture.shape[1] for picture in pictures)
+    cells = [fitted(picture, height, width) for picture in pictures]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
+    rows = [_joined(cells[at : at + columns], 1) for at in range(0, len(cells), columns)]
+    return _joined(rows, 0)
+
+
+def _joined(pictures: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    between = [each for picture in pictures for each in (gap, picture)]
+    return np.concatenate(between[1:], axis=axis)

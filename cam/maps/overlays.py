@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.maps.placing import bands
+
 PICTURE_SHARE, HEAT_SHARE = 0.2, 0.7
 """The shares of the picture and of its heat map in an overlay, of the original and of the port."""
 
@@ -68,15 +70,16 @@ def blend(
     >>> blend(np.zeros((1, 2, 3), np.uint8), np.array([[[0, 102]]], np.uint8), [tables]).tolist()
     [[[[128, 128, 128], [230, 230, 230]]]]
     """
-    planes = cv2.split(picture)
     blended = np.empty((len(levels), *picture.shape), np.uint8)
-    for overlay, of_map, of_channels in zip(blended, levels, tables, strict=True):
-        offset = np.left_shift(of_map, 8, dtype=np.uint16)
-        channels = [
-            _look_up(table, offset | plane)
-            for table, plane in zip(of_channels, planes, strict=True)
-        ]
-        cv2.merge(channels, dst=overlay)
+    for band in bands(picture.shape[:2]):
+        planes = cv2.split(picture[band])
+        for overlay, of_map, of_channels in zip(blended, levels, tables, strict=True):
+            offset = np.left_shift(of_map[band], 8, dtype=np.uint16)
+            channels = [
+                _look_up(table, offset | plane)
+                for table, plane in zip(of_channels, planes, strict=True)
+            ]
+            cv2.merge(channels, dst=overlay[band])
     return blended
 
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from cam.errors import InvalidValueError
 from cam.maps.precision import floating
 
+CHANNELS = 3
+"""The identical channels of a map over which the original adds up."""
+
 
 class CropPosition(NamedTuple):
     """Where a crop's upper left corner lies in the frame, and whether the crop is mirrored."""
@@ -104,4 +107,4 @@ def merge_ten_crop(maps: NDArray[Any], crop: int, frame: int = 256) -> NDArray[n
     for crop_maps, (row, column, mirrored) in zip(maps, positions, strict=True):
         upright = crop_maps[:, :, ::-1] if mirrored else crop_maps
         merged[:, row : row + crop, column : column + crop] += np.abs(upright)
-    return merged * np.float32(3.0)
+    return merged * np.float32(CHANNELS)

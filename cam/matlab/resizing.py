@@ -181,10 +181,17 @@ def _contributions(
     Indices are counted from one until the end, as in MATLAB: the rounding of the positions then
     agrees, and with it the choice of a neighbour that lies exactly half-way.
     """
+    positions = np.arange(1, size + 1) / scale + 0.5 * (1.0 - 1.0 / scale)
+    return _taps(positions, length, scale, method, antialiasing)
+
+
+def _taps(
+    positions: Doubles, length: int, scale: float, method: str, antialiasing: bool
+) -> tuple[Doubles, NDArray[np.intp]]:
+    """Return the weights and the indices of the input pixels around each position."""
     kernel = _KERNELS[method]
     shrink = min(scale, 1.0) if antialiasing else 1.0
     width = kernel.width / shrink
-    positions = np.arange(1, size + 1) / scale + 0.5 * (1.0 - 1.0 / scale)
     first = np.floor(positions - width / 2.0)
     taps = first[:, np.newaxis] + np.arange(np.ceil(width) + 2)
     weights = kernel.weight(shrink * (positions[:, np.newaxis] - taps))
@@ -202,11 +209,49 @@ def _weight_matrix(length: int, size: int, scale: float, method: str, antialiasi
 
     Sparse, because a pixel that is not a number must reach only the pixels around it.
     """
+    return _sparse(*_contributions(length, size, scale, method, antialiasing), length)
+
+
+def _sparse(weights: Doubles, indices: NDArray[np.intp], length: int) -> Any:
     from scipy.sparse import csr_array
 
-    weights, indices = _contributions(length, size, scale, method, antialiasing)
-    rows = np.repeat(np.arange(size), weights.shape[1])
-    return csr_array((weights.ravel(), (rows, indices.ravel())), shape=(size, length))
+    rows = np.repeat(np.arange(len(weights)), weights.shape[1])
+    return csr_array((weights.ravel(), (rows, indices.ravel())), shape=(len(weights), length))
+
+
+def resampling_matrix(
+    length: int,
+    positions: Doubles,
+    scale: float,
+    method: str = "bicubic",
+    antialiasing: bool = True,
+) -> Any:
+    """Return the weights with which `imresize` would read one axis at any positions.
+
+    Parameters
+    ----------
+    length : int
+        How many pixels the axis has.
+    positions : numpy.ndarray
+        float64 (n,): where to read; the first pixel's middle is 0.5, the last one's
+        `length` - 0.5. What lies outside is mirrored.
+    scale : float
+        How far apart two neighbouring pixels come to lie, in the new ones.
+    method, antialiasing
+        As for `imresize`.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        float64 (n, `length`); each row adds up to 1.
+
+    Examples
+    --------
+    >>> resampling_matrix(2, np.array([0.5, 1.0]), 2.0, "bilinear").toarray()
+    array([[1. , 0. ],
+           [0.5, 0.5]])
+    """
+    return _sparse(*_taps(positions + 0.5, length, scale, method, antialiasing), length)
 
 
 def to_class(values: Doubles, dtype: np.dtype[Any]) -> Array:

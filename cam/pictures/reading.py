@@ -209,14 +209,20 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
     path : path-like
         The file to write; it appears complete or not at all.
     picture : numpy.ndarray
-        uint8 (H, W, 3) in BGR order.
+        uint8 (H, W, 3) in BGR order, or (H, W, 4) in BGRA order.
 
     Raises
     ------
     CamError
-        If OpenCV does not write the format, or the file cannot be written.
+        If OpenCV does not write the format, matplotlib is missing for a ``.pdf`` or an ``.svg``,
+        or the file cannot be written.
     """
     extension = Path(path).suffix
+    if extension in (".pdf", ".svg"):
+        from cam.pictures.matplotlib_files import write_page
+
+        write_page(path, picture)
+        return
     try:
         _, encoded = cv2.imencode(extension, picture)
     except cv2.error as error:

@@ -28,6 +28,7 @@ from cam.figures.sheets import (
 )
 from cam.figures.types import FIGURES
 from cam.localization.boxes import Box
+from cam.pictures.matplotlib_files import plain_matplotlib
 
 pytest.importorskip("matplotlib")
 
@@ -61,7 +62,7 @@ def sheets(top: Explanation, espresso: Explanation) -> dict[str, Sheet]:
 
 
 def drawn(sheet: Sheet) -> Any:
-    with drawing._plain_matplotlib():
+    with plain_matplotlib():
         figure = drawing._draw(sheet)
         figure.canvas.draw()
     return figure

@@ -19,11 +19,12 @@ from cam.cli.progress import progress_bar
 from cam.engines.protocol import FLOAT32
 from cam.errors import CamError
 from cam.explain.model import CamModel, open_model
-from cam.figures.drawing import figure_files, import_matplotlib, save_sheet
+from cam.figures.drawing import figure_files, save_sheet
 from cam.figures.types import FIGURES as FIGURES_OF_THE_PAPER
 from cam.figures.types import FigureRequest
 from cam.learning.figures import UNITS
 from cam.pictures.lists import Entry, find_pictures
+from cam.pictures.matplotlib_files import import_matplotlib
 
 FIGURES = {**FIGURES_OF_THE_PAPER, "units": UNITS}
 
