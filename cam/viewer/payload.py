@@ -23,7 +23,7 @@ map needs no second request, and a report no server. One picture is one JSON obj
 ``record``     model, engine, device, preprocessing and versions
 ============== ========================================================================
 
-``picture``, ``maps``, ``label`` and ``record`` are left out where they are not known;
+``frame``, ``picture``, ``maps``, ``label`` and ``record`` are left out where they are not known;
 probabilities that are no numbers are null. Boxes may have sizes below zero, as the original's
 program writes them.
 
@@ -78,7 +78,7 @@ def payload(
         For each class its boxes, ``x, y, width, height``; found by the original's rule if not
         given.
     frame : str, optional
-        Data URI of the frame; a PNG, without loss, if not given.
+        Data URI of the frame; a PNG, without loss, if not given, and left out if empty.
 
     Returns
     -------
@@ -106,9 +106,11 @@ def payload(
     """
     style = explanation.style.record
     if boxes is None:
-        boxes = [[list(box) for box in explanation.boxes(k)] for k in range(len(explanation.names))]
+        boxes = _boxes(explanation)
+    if frame is None:
+        frame = data_uri(explanation.frame)
     rows, columns = explanation.picture_size
-    return {
+    given = {
         "name": name,
         "rows": rows,
         "columns": columns,
@@ -116,7 +118,6 @@ def payload(
         "placement": style.get("placement", "stretch"),
         "crop_size": explanation.crop_size,
         "frame_size": len(explanation.frame),
-        "frame": frame or data_uri(explanation.frame),
         "classes": [
             {"index": int(index), "name": class_name, "probability": number(value), "boxes": found}
             for index, class_name, value, found in zip(
@@ -127,9 +128,20 @@ def payload(
                 strict=True,
             )
         ],
-        "maps": packed(explanation.maps, precision),
         "record": dict(explanation.record),
     }
+    if frame:
+        given["frame"] = frame
+    if explanation.maps.size:
+        given["maps"] = packed(explanation.maps, precision)
+    return given
+
+
+def _boxes(explanation: Explanation) -> list[list[list[int]]]:
+    ranks = range(len(explanation.names))
+    if not explanation.maps.size:
+        return [[] for _ in ranks]
+    return [[list(box) for box in explanation.boxes(k)] for k in ranks]
 
 
 def packed(maps: NDArray[Any], precision: Precision) -> dict[str, Any]:

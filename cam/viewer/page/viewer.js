@@ -1,0 +1,277 @@
+/** One picture, large: any of its classes, opacity, colour maps, boxes, values under the pointer. */
+
+import { element, loadImage, named, percent, selectBox, shortName } from "./elements.js";
+import {
+  PUBLISHED_COLORS,
+  decodeMaps,
+  heatScale,
+  levelsOf,
+  mergedMap,
+  overlay,
+  pictureMap,
+} from "./maps.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+/** Pictures are drawn with at most so many pixels on their longer side. */
+const LONGEST_SIDE = 1600;
+const UNKNOWN_PICTURE = "rgb(128 128 128)";
+const PUBLISHED = "published";
+
+/** Draw what a payload's picture looks like without heat; returns its pixels. */
+export async function drawPicture(canvas, payload, rows, columns, wantsFrame) {
+  const address = wantsFrame ? payload.frame : (payload.picture ?? payload.frame);
+  const image = address ? await loadImage(address) : null;
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  if (image) context.drawImage(image, 0, 0, columns, rows);
+  else {
+    context.fillStyle = UNKNOWN_PICTURE;
+    context.fillRect(0, 0, columns, rows);
+  }
+  return context.getImageData(0, 0, columns, rows).data;
+}
+
+/** Draw a payload's overlay as it was published, on its frame. */
+export async function drawThumbnail(canvas, payload, colors) {
+  const size = payload.frame_size;
+  const pixels = await drawPicture(canvas, payload, size, size, true);
+  if (!payload.maps) return;
+  const maps = { ...payload, decoded: decodeMaps(payload.maps) };
+  const levels = levelsOf(payload.style, mergedMap(maps, 0));
+  const table = colors[PUBLISHED_COLORS[payload.style]];
+  const mixed = overlay(payload.style, pixels, levels, table);
+  canvas.getContext("2d").putImageData(new ImageData(mixed, size, size), 0, 0);
+}
+
+/** Rows and columns of a picture as it is drawn. */
+function drawnSize({ rows, columns }) {
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(rows, columns));
+  return [Math.max(1, Math.round(rows * scale)), Math.max(1, Math.round(columns * scale))];
+}
+
+export class Viewer {
+  /** @param {Object} colors - Tables by name, of `colorTables`. */
+  constructor(colors) {
+    this.colors = colors;
+    this.chosen = 0;
+    this.alpha = null;
+    this.colorMap = PUBLISHED;
+    this.wantsFrame = false;
+    this.showing = 0;
+    this.build();
+  }
+
+  build() {
+    this.canvas = element("canvas", { role: "img", "aria-label": "" });
+    this.boxes = document.createElementNS(SVG, "svg");
+    this.boxes.setAttribute("aria-hidden", "true");
+    this.boxes.setAttribute("preserveAspectRatio", "none");
+    this.stage = element("div.stage", {}, element("div.sheet", {}, this.canvas, this.boxes));
+    this.sheet = this.stage.firstChild;
+    this.sheet.addEventListener("pointermove", (event) => this.readValue(event));
+    this.sheet.addEventListener("pointerdown", (event) => this.readValue(event));
+    this.sheet.addEventListener("pointerleave", () => this.say(""));
+    this.readout = element("output.readout", { "aria-live": "off" });
+    this.note = element("p.note", { hidden: true });
+    this.classes = element("fieldset.classes");
+    this.node = element(
+      "div.viewer",
+      {},
+      element("div.view", {}, this.stage, this.readout),
+      element("div.panel", {}, this.note, this.classes, this.buildControls()),
+    );
+  }
+
+  buildControls() {
+    this.slider = element("input", {
+      type: "range",
+      min: 0,
+      max: 100,
+      value: 50,
+      "aria-describedby": "",
+      input: () => this.setAlpha(this.slider.valueAsNumber / 100),
+    });
+    this.slider.removeAttribute("aria-describedby");
+    this.published = element("input", {
+      type: "checkbox",
+      checked: true,
+      change: () => this.setAlpha(this.published.checked ? null : this.slider.valueAsNumber / 100),
+    });
+    this.opacity = element("output", {}, "");
+    const names = Object.keys(this.colors).filter((name) => !name.includes(" "));
+    const colors = selectBox(
+      "Colours",
+      [[PUBLISHED, "as published"], ...names.map((name) => [name, name])],
+      (name) => {
+        this.colorMap = name;
+        this.draw();
+      },
+    );
+    const size = selectBox(
+      "Size",
+      [["picture", "picture"], ["frame", "frame, as published"]],
+      (value) => {
+        this.wantsFrame = value === "frame";
+        this.refresh();
+      },
+    );
+    this.wantsBoxes = element("input", { type: "checkbox", change: () => this.drawBoxes() });
+    return element(
+      "div.controls",
+      {},
+      element(
+        "label.field",
+        {},
+        element("span", {}, "Opacity of the heat ", this.opacity),
+        this.slider,
+      ),
+      element("label.check", {}, this.published, "Mixed as published: 0.2 picture + 0.7 heat"),
+      colors.node,
+      size.node,
+      element("label.check", {}, this.wantsBoxes, "Boxes"),
+    );
+  }
+
+  /** Show a picture; resolves when it is drawn. */
+  async show(payload, chosen = 0) {
+    this.payload = { ...payload, decoded: payload.maps ? decodeMaps(payload.maps) : null };
+    this.chosen = chosen;
+    this.listClasses();
+    this.sayWhatIsMissing();
+    await this.refresh();
+  }
+
+  sayWhatIsMissing() {
+    const { maps, decoded, frame } = this.payload;
+    const notes = [];
+    if (!frame) notes.push("The picture's file was not found; grey stands in its place.");
+    if (!maps) {
+      notes.push("No raw maps were kept of it: run cam batch with --save maps to see heat.");
+    } else if (!decoded.values.every(Number.isFinite)) {
+      notes.push("Some values of its maps are no numbers; they have the first colour.");
+    }
+    this.note.textContent = notes.join(" ");
+    this.note.hidden = !notes.length;
+  }
+
+  listClasses() {
+    this.classes.replaceChildren(
+      element("legend", {}, "Class"),
+      ...this.payload.classes.map((one, k) =>
+        element(
+          "label.class",
+          { title: one.name },
+          element("input", {
+            type: "radio",
+            name: "class",
+            value: k,
+            checked: k === this.chosen,
+            change: () => this.choose(k),
+          }),
+          element("span.bar", {}, element("span.fill")),
+          named(shortName(one.name)),
+          element("span.share", {}, percent(one.probability)),
+        ),
+      ),
+    );
+    this.payload.classes.forEach((one, k) => {
+      const fill = this.classes.querySelectorAll(".fill")[k];
+      fill.style.width = `${100 * (one.probability ?? 0)}%`;
+    });
+  }
+
+  /** Show the class of a rank, from 0. */
+  choose(k) {
+    const radio = this.classes.querySelectorAll("input")[k];
+    if (!radio) return;
+    radio.checked = true;
+    this.chosen = k;
+    this.refresh();
+  }
+
+  setAlpha(alpha) {
+    this.alpha = alpha;
+    this.published.checked = alpha === null;
+    this.draw();
+  }
+
+  /** Draw the picture and its map anew. */
+  async refresh() {
+    const { payload, wantsFrame } = this;
+    this.showing += 1;
+    const turn = this.showing;
+    const frame = payload.frame_size;
+    const [rows, columns] = wantsFrame ? [frame, frame] : drawnSize(payload);
+    const canvas = element("canvas");
+    const pixels = await drawPicture(canvas, payload, rows, columns, wantsFrame);
+    if (turn !== this.showing) return;
+    this.pixels = pixels;
+    this.size = [rows, columns];
+    this.plane = null;
+    if (payload.decoded) {
+      this.plane = wantsFrame
+        ? mergedMap(payload, this.chosen)
+        : pictureMap(payload, this.chosen, rows, columns);
+      this.levels = levelsOf(payload.style, this.plane);
+    }
+    this.draw();
+    this.drawBoxes();
+  }
+
+  draw() {
+    const [rows, columns] = this.size;
+    const { style } = this.payload;
+    this.canvas.width = columns;
+    this.canvas.height = rows;
+    this.sheet.style.setProperty("--ratio", columns / rows);
+    const name = this.colorMap === PUBLISHED ? PUBLISHED_COLORS[style] : this.colorMap;
+    const mixed = this.plane
+      ? overlay(style, this.pixels, this.levels, this.colors[name], this.alpha)
+      : this.pixels;
+    const image = new ImageData(new Uint8ClampedArray(mixed), columns, rows);
+    this.canvas.getContext("2d").putImageData(image, 0, 0);
+    const shown = this.payload.classes[this.chosen];
+    const label = `${this.payload.name}: ${shown ? shown.name : "no class"}`;
+    this.canvas.setAttribute("aria-label", label);
+    this.opacity.textContent = this.alpha === null ? "" : percent(this.alpha);
+    this.node.dataset.drawn = `${this.showing}`;
+  }
+
+  drawBoxes() {
+    const { rows, columns, classes } = this.payload;
+    this.boxes.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
+    this.boxes.replaceChildren();
+    if (!this.wantsBoxes.checked) return;
+    for (const [x, y, width, height] of classes[this.chosen]?.boxes ?? []) {
+      const rectangle = document.createElementNS(SVG, "rect");
+      const sides = {
+        x: Math.min(x, x + width),
+        y: Math.min(y, y + height),
+        width: Math.abs(width),
+        height: Math.abs(height),
+      };
+      for (const [side, value] of Object.entries(sides)) rectangle.setAttribute(side, value);
+      this.boxes.append(rectangle);
+    }
+  }
+
+  say(text) {
+    this.readout.textContent = text;
+  }
+
+  readValue(event) {
+    if (!this.plane) return;
+    const { left, top, width, height } = this.sheet.getBoundingClientRect();
+    const across = (event.clientX - left) / width;
+    const down = (event.clientY - top) / height;
+    if (across < 0 || across >= 1 || down < 0 || down >= 1) return;
+    const [rows, columns] = this.size;
+    const value = this.plane.values[Math.floor(down * rows) * columns + Math.floor(across * columns)];
+    const heat = heatScale(this.payload.style, this.plane)(value);
+    const place = this.wantsFrame ? [rows, columns] : [this.payload.rows, this.payload.columns];
+    const [y, x] = [Math.floor(down * place[0]), Math.floor(across * place[1])];
+    this.say(`x ${x}, y ${y}   map ${value.toPrecision(4)}   heat ${heat.toFixed(3)}`);
+  }
+}
