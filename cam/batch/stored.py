@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.batch.store import read_class_names, read_entries, read_pieces, read_record
+from cam.batch.entries import read_entries
+from cam.batch.record import read_record
+from cam.batch.store import read_class_names, read_pieces
 from cam.errors import CamError
 from cam.explain.explanation import Explanation
 from cam.explain.styles import Style, get_style
@@ -156,4 +158,5 @@ class StoreReader:
             crop_size=self._crop_size,
             style=self.style,
             record={**self.record["model"], **self.style.record},
+            source=picture,
         )

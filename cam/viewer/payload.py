@@ -43,14 +43,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.explain.explanation import Explanation
-from cam.maps.colors import colors
+from cam.maps.colors import COLOR_BLIND_SAFE, colors
 from cam.matlab import jet
 from cam.pictures.reading import Picture
 
 Precision = Literal["float16", "float32"]
 
-COLOR_MAPS = ("jet", "viridis", "cividis", "inferno", "magma", "turbo", "bone")
-"""OpenCV's colour maps that the page offers; viridis and cividis suit colour-blind readers."""
+COLOR_MAPS = (*COLOR_BLIND_SAFE, "jet", "turbo", "bone")
+"""OpenCV's colour maps that the page offers."""
 
 MATLAB_JET = "matlab jet"
 """What the page calls the colours of the matlab style, which OpenCV does not have."""

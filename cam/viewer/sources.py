@@ -258,9 +258,13 @@ class _ResultJob:
 
     def __call__(self) -> ReportPicture:
         try:
-            return ReportPicture(self.name, explanation=Explanation.load(self.folder))
+            explanation = Explanation.load(self.folder)
         except CamError as error:
             return ReportPicture(self.name, reason=str(error))
+        picture = None
+        with suppress(CamError):
+            picture = explanation.picture
+        return ReportPicture(self.name, explanation=explanation, picture=picture)
 
 
 def _maps_bytes(results: Sequence[Path]) -> int:

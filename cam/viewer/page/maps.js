@@ -105,32 +105,52 @@ function cubic(distance) {
   return x <= 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-const CUBIC_TAPS = new Map();
-
-/** For each value of an axis resized by MATLAB's `imresize`, bicubic: `[index, weight]` pairs. */
-function cubicTaps(length, size) {
-  const key = `${length} ${size}`;
-  if (!CUBIC_TAPS.has(key)) CUBIC_TAPS.set(key, makeCubicTaps(length, size));
-  return CUBIC_TAPS.get(key);
+function triangle(distance) {
+  return Math.max(0, 1 - Math.abs(distance));
 }
 
-function makeCubicTaps(length, size) {
-  const scale = size / length;
-  const shrink = Math.min(scale, 1);
-  const width = 4 / shrink;
-  return Array.from({ length: size }, (_, i) => {
-    const position = (i + 1) / scale + 0.5 * (1 - 1 / scale);
-    const first = Math.floor(position - width / 2);
+/** How each style enlarges a map: kernel, its width, and whether it smooths what becomes smaller. */
+const KERNELS = {
+  pycaffe: { weigh: triangle, width: 2, smooths: false },
+  matlab: { weigh: cubic, width: 4, smooths: true },
+};
+
+/**
+ * The values of an axis that are read at some positions, as MATLAB's `imresize` reads them.
+ *
+ * @param {number[]} positions - The middle of the first value is 1, of the last one `length`.
+ * @param {number} scale - How far apart two neighbouring values come to lie.
+ * @returns {Array} For each position its `[index, weight]` pairs; beyond the ends it is mirrored.
+ */
+function tapsAt(positions, length, scale, { weigh, width, smooths }) {
+  const shrink = smooths ? Math.min(scale, 1) : 1;
+  const count = Math.ceil(width / shrink) + 2;
+  return positions.map((position) => {
+    const first = Math.floor(position - width / shrink / 2);
     const taps = [];
     let sum = 0;
-    for (let tap = first; tap < first + Math.ceil(width) + 2; tap += 1) {
-      const weight = cubic(shrink * (position - tap));
+    for (let tap = first; tap < first + count; tap += 1) {
+      const weight = weigh(shrink * (position - tap));
       const wrapped = (((tap - 1) % (2 * length)) + 2 * length) % (2 * length);
       sum += weight;
       if (weight) taps.push([Math.min(wrapped, 2 * length - 1 - wrapped), weight]);
     }
     return taps.map(([index, weight]) => [index, weight / sum]);
   });
+}
+
+const CUBIC_TAPS = new Map();
+
+/** The values of an axis that MATLAB's `imresize`, bicubic, takes to make it of another length. */
+function cubicTaps(length, size) {
+  const key = `${length} ${size}`;
+  if (!CUBIC_TAPS.has(key)) {
+    const scale = size / length;
+    const position = (_, i) => (i + 1) / scale + 0.5 * (1 - 1 / scale);
+    const positions = Array.from({ length: size }, position);
+    CUBIC_TAPS.set(key, tapsAt(positions, length, scale, KERNELS.matlab));
+  }
+  return CUBIC_TAPS.get(key);
 }
 
 function cubicRows({ rows, columns, values }, size) {
@@ -249,10 +269,68 @@ export function mergedMap(payload, k) {
   return size === frame ? large : placeCrop(large, frame);
 }
 
-/** The map laid over the picture's own pixels. */
+/** The pixels of an axis whose middle lies in a part of it: the first one, and their taps. */
+function placedTaps(length, size, start, side, kernel) {
+  const scale = (side * size) / length;
+  const positions = [];
+  let first = size;
+  for (let i = 0; i < size; i += 1) {
+    const middle = i + 0.5 - start * size;
+    if (middle < 0 || middle >= side * size) continue;
+    first = Math.min(first, i);
+    positions.push(middle / scale + 0.5);
+  }
+  return { first, taps: tapsAt(positions, length, scale, kernel) };
+}
+
+/** Call `put(index, value)` for each pixel of a picture that a crop's map covers. */
+function placeMap(plane, { top, left, side }, rows, columns, kernel, put) {
+  const down = placedTaps(plane.rows, rows, top, side, kernel);
+  const across = placedTaps(plane.columns, columns, left, side, kernel);
+  const stretched = new Float64Array(plane.columns);
+  down.taps.forEach((ofRow, y) => {
+    for (let x = 0; x < plane.columns; x += 1) {
+      let sum = 0;
+      for (const [index, weight] of ofRow) sum += weight * plane.values[index * plane.columns + x];
+      stretched[x] = sum;
+    }
+    const start = (down.first + y) * columns + across.first;
+    across.taps.forEach((ofColumn, x) => {
+      let sum = 0;
+      for (const [index, weight] of ofColumn) sum += weight * stretched[index];
+      put(start + x, sum);
+    });
+  });
+}
+
+function mirroredPlane({ rows, columns, values }) {
+  const place = (_, i) => values[i - (i % columns) + columns - 1 - (i % columns)];
+  return { rows, columns, values: values.map(place) };
+}
+
+/** The map of the whole picture at any size, from the raw maps at once; NaN where nothing is seen. */
 export function pictureMap(payload, k, rows, columns) {
-  const isRaw = payload.style === "pycaffe" && payload.placement === "stretch";
-  return resizeLinear(isRaw ? planeOf(payload.decoded, 0, k) : mergedMap(payload, k), rows, columns);
+  const { style, decoded: maps, crop_size: crop, frame_size: frame } = payload;
+  const kernel = KERNELS[style];
+  if (style === "pycaffe") {
+    const before = payload.placement === "crop" ? Math.floor((frame - crop) / 2) / frame : 0;
+    const part = { top: before, left: before, side: before ? crop / frame : 1 };
+    const values = new Float64Array(rows * columns).fill(NaN);
+    placeMap(planeOf(maps, 0, k), part, rows, columns, kernel, (at, value) => {
+      values[at] = value;
+    });
+    return { rows, columns, values };
+  }
+  const values = new Float32Array(rows * columns);
+  tenCropPositions(crop, frame).forEach(([row, column, mirrored], which) => {
+    const plane = planeOf(maps, which, k);
+    const upright = mirrored ? mirroredPlane(plane) : plane;
+    const part = { top: row / frame, left: column / frame, side: crop / frame };
+    placeMap(upright, part, rows, columns, kernel, (at, value) => {
+      values[at] += Math.abs(value);
+    });
+  });
+  return { rows, columns, values: values.map((value) => 3 * value) };
 }
 
 /** Which of the 256 colours each pixel gets; what is not a number gets the first. */
@@ -301,14 +379,13 @@ function stretchedBytes(lowest, highest) {
  * are.
  */
 function shares(style, pixels, levels, colors, alpha) {
+  const ofByte = (byte) => byte / 255;
+  const ofHeat = colors.isMatlabJet ? (byte) => Math.round((byte * 64) / 255) / 64 : ofByte;
   if (alpha !== null) {
-    return [(byte) => (1 - alpha) * (byte / 255), (byte) => alpha * (byte / 255)];
+    return [(byte) => (1 - alpha) * ofByte(byte), (byte) => alpha * ofHeat(byte)];
   }
   if (style === "matlab") {
-    const heat = colors.isMatlabJet
-      ? (byte) => Math.round((byte * 64) / 255) / 64
-      : (byte) => byte / 255;
-    return [(byte) => PICTURE_SHARE * (byte / 255), (byte) => HEAT_SHARE * heat(byte)];
+    return [(byte) => PICTURE_SHARE * ofByte(byte), (byte) => HEAT_SHARE * ofHeat(byte)];
   }
   const picture = stretchedBytes(...minMaxOfPicture(pixels));
   const heat = stretchedBytes(...extremesOfHeat(levels, colors));

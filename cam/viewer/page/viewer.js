@@ -272,6 +272,8 @@ export class Viewer {
     const heat = heatScale(this.payload.style, this.plane)(value);
     const place = this.wantsFrame ? [rows, columns] : [this.payload.rows, this.payload.columns];
     const [y, x] = [Math.floor(down * place[0]), Math.floor(across * place[1])];
-    this.say(`x ${x}, y ${y}   map ${value.toPrecision(4)}   heat ${heat.toFixed(3)}`);
+    const seen = Number.isFinite(value);
+    const said = seen ? `map ${value.toPrecision(4)}   heat ${heat.toFixed(3)}` : "no value";
+    this.say(`x ${x}, y ${y}   ${said}`);
   }
 }
