@@ -10,7 +10,14 @@ from typing import Any
 
 from cam.fidelity.doctor import versions
 
-__all__ = ["describe_machine", "installed_versions", "load_average", "processor_name"]
+__all__ = [
+    "describe_machine",
+    "installed_versions",
+    "load_average",
+    "machine_line",
+    "processor_name",
+    "vector_units",
+]
 
 RIVAL_PACKAGES = ("torch", "torchcam", "grad-cam", "torchvision", "matplotlib", "pillow")
 
@@ -26,10 +33,35 @@ def describe_machine() -> dict[str, Any]:
     }
     return {
         "processor": processor_name(),
+        "vector_units": vector_units(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "blas": sorted(libraries),
     }
+
+
+VECTOR_UNITS = {
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "bf16": "BF16",
+    "sve": "SVE",
+    "asimd": "NEON",
+}
+"""The units for many numbers at a time that make a difference, as the system names them."""
+
+
+def vector_units() -> list[str]:
+    """Return which of `VECTOR_UNITS` the processor has, where the system says so."""
+    flags = set(_said_of_processor("flags", "Features").split())
+    return [name for flag, name in VECTOR_UNITS.items() if flag in flags]
+
+
+def machine_line() -> str:
+    """Return processor, vector units and number of processors in one line."""
+    units = ", ".join(vector_units()) or "vector units not known"
+    return f"{processor_name()} ({units}), {os.cpu_count()} processors"
 
 
 def load_average() -> float | None:
@@ -39,12 +71,17 @@ def load_average() -> float | None:
 
 def processor_name() -> str:
     """Return the processor's name."""
+    return _said_of_processor("model name") or platform.processor() or platform.machine()
+
+
+def _said_of_processor(*names: str) -> str:
+    """Return what Linux says of the first processor under one of some names; empty elsewhere."""
     table = Path("/proc/cpuinfo")
-    if table.exists():
-        for line in table.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    for line in table.read_text().splitlines() if table.exists() else ():
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            return value.strip()
+    return ""
 
 
 def installed_versions() -> dict[str, str]:

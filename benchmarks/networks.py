@@ -30,11 +30,14 @@ class MeasuredNetwork:
         The file with its weights, own or random ones.
     weights_note : str
         Which weights these are.
+    is_random : bool
+        Whether they are random.
     """
 
     loaded: LoadedNetwork
     caffemodel: Path
     weights_note: str
+    is_random: bool
 
     def load_model(self, engine: str | None, threads: int | None) -> CamModel:
         """Return a model that runs it."""
@@ -60,11 +63,12 @@ def open_network(name: str) -> Iterator[MeasuredNetwork]:
     CamError
         If there is no such network.
     """
+    is_random = False
     try:
         loaded = zoo.load_network(name)
         note = zoo.get(name).caffemodel
     except MissingFileError:
-        loaded = zoo.load_network(name, seed=0)
+        loaded, is_random = zoo.load_network(name, seed=0), True
         note = "random, seed 0 (the original ones are not on this machine)"
     with loaded.weights_file() as caffemodel:
-        yield MeasuredNetwork(loaded, caffemodel, note)
+        yield MeasuredNetwork(loaded, caffemodel, note, is_random)
