@@ -22,11 +22,6 @@ RIGHT_TO_LEFT = "صورة \u202egpj.png"
 LONG = "n" * 240
 
 
-@pytest.fixture(scope="module")
-def model() -> cam.CamModel:
-    return cam.load(engine="openvino")
-
-
 @pytest.fixture
 def pictures(tmp_path: Path, coffee: Path) -> Path:
     folder = tmp_path / "pictures"

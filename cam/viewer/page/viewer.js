@@ -90,16 +90,14 @@ export class Viewer {
       min: 0,
       max: 100,
       value: 50,
-      "aria-describedby": "",
       input: () => this.setAlpha(this.slider.valueAsNumber / 100),
     });
-    this.slider.removeAttribute("aria-describedby");
     this.published = element("input", {
       type: "checkbox",
       checked: true,
       change: () => this.setAlpha(this.published.checked ? null : this.slider.valueAsNumber / 100),
     });
-    this.opacity = element("output", {}, "");
+    this.opacity = element("span", { "aria-hidden": "true" });
     const names = Object.keys(this.colors).filter((name) => !name.includes(" "));
     const colors = selectBox(
       "Colours",
@@ -202,6 +200,7 @@ export class Viewer {
     const { payload, wantsFrame } = this;
     this.showing += 1;
     const turn = this.showing;
+    this.node.dataset.state = "drawing";
     const frame = payload.frame_size;
     const [rows, columns] = wantsFrame ? [frame, frame] : drawnSize(payload);
     const canvas = element("canvas");
@@ -218,6 +217,7 @@ export class Viewer {
     }
     this.draw();
     this.drawBoxes();
+    this.node.dataset.state = "drawn";
   }
 
   draw() {
@@ -236,7 +236,6 @@ export class Viewer {
     const label = `${this.payload.name}: ${shown ? shown.name : "no class"}`;
     this.canvas.setAttribute("aria-label", label);
     this.opacity.textContent = this.alpha === null ? "" : percent(this.alpha);
-    this.node.dataset.drawn = `${this.showing}`;
   }
 
   drawBoxes() {
