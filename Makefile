@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/cam demo
@@ -16,8 +16,14 @@ lint: $(VENV)/.installed-for-development
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# Warnings are errors; nothing is fetched. The site is opened from its files.
+docs: $(VENV)/.installed-for-documentation
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs docs/_build/html
+	$(VENV)/bin/python -m pytest -q tests/docs/test_site.py
+	@echo "open docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist docs/_build docs/generated
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,4 +38,8 @@ $(VENV)/.installed-for-tests: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-for-development: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-for-documentation: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
 	touch $@

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cam.caffe.preprocessing import Preprocessing
     from cam.errors import CamError
     from cam.explain.explanation import Explanation
     from cam.explain.model import CamModel, load, load_files
@@ -26,6 +27,7 @@ __all__ = [
     "CamError",
     "CamModel",
     "Explanation",
+    "Preprocessing",
     "im2double",
     "load",
     "load_files",
@@ -37,6 +39,7 @@ _HOMES = {
     "CamError": "cam.errors",
     "CamModel": "cam.explain.model",
     "Explanation": "cam.explain.explanation",
+    "Preprocessing": "cam.caffe.preprocessing",
     "im2double": "cam.maps.colors",
     "load": "cam.explain.model",
     "load_files": "cam.explain.model",

@@ -16,7 +16,8 @@ from cam.engines.protocol import FLOAT32
 from cam.explain.styles import STYLES, get_style
 from cam.figures.types import FIGURES
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS_PAGE = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+"""The one table of all commands; README says where it is."""
 
 
 @pytest.mark.parametrize("name", LAYER_TYPES)
@@ -31,9 +32,10 @@ def test_each_layer_type_is_tried_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("model", zoo.ZOO, ids=lambda model: model.name)
-def test_each_model_stands_in_the_readme_and_in_the_models_page(model: zoo.ZooModel) -> None:
+def test_each_model_stands_on_the_page_of_models_and_on_that_of_files(model: zoo.ZooModel) -> None:
     page = (REPOSITORY / "models" / "README.md").read_text(encoding="utf-8")
-    assert f"| `{model.name}` |" in README
+    models = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+    assert f"| `{model.name}` |" in models
     assert f"`{model.prototxt}`" in page
     assert f"`{model.caffemodel}`" in page
     assert (REPOSITORY / "models" / model.prototxt).is_file()
@@ -56,9 +58,9 @@ def test_each_style_has_its_own_name_and_a_column_in_the_method_page(name: str) 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_a_line_of_help_and_stands_in_the_readme(name: str) -> None:
+def test_each_command_has_a_line_of_help_and_stands_on_the_page_of_commands(name: str) -> None:
     assert COMMANDS[name].endswith(".")
-    assert f"cam {name}" in README
+    assert f"`cam {name}`" in COMMANDS_PAGE
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -39,6 +39,7 @@ OTHER_SNAPSHOT = (
     "than data_net.mat; their scores do not follow from weights_LR to better than about 0.3 in "
     "the logarithm"
 )
+"""What is said of features that another network made than the class layer's."""
 
 
 def explain_features(

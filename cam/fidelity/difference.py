@@ -13,6 +13,7 @@ from cam.errors import InvalidValueError
 __all__ = ["Array", "Difference", "Tolerance", "measure"]
 
 Array: TypeAlias = NDArray[Any]
+"""An array of any numbers."""
 
 ROUNDING = 1e-4
 """Grey levels that a difference of whole levels may be off by, stored in single precision."""

@@ -27,8 +27,9 @@ def format_boxes(boxes: Iterable[Box], form: BoxForm = "corners") -> str:
     boxes : iterable of Box
         The boxes, in the order to write them.
     form : {"corners", "original"}, optional
-        ``corners``: one line ``x1 y1 x2 y2`` a box, :attr:`Box.corners`. ``original``: one line of
-        ``x y w h `` for all boxes without a line end, byte for byte what the original writes.
+        ``corners``: one line ``x1 y1 x2 y2`` a box, `Box.corners`. ``original``: one line of
+        ``x y w h`` and a blank for each box without a line end, byte for byte what the original
+        writes.
 
     Returns
     -------

@@ -24,6 +24,7 @@ MAX_PIXELS_VARIABLE = "CAM_MAX_PIXELS"
 """The environment variable that sets another limit."""
 
 FORMATS = "JPEG, PNG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF, PBM, PGM and PPM"
+"""The formats of pictures that are read."""
 
 _Size = tuple[int, int]
 

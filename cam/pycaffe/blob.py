@@ -16,6 +16,7 @@ from cam.errors import InvalidValueError
 __all__ = ["Array", "Blob", "Parameter"]
 
 Array = NDArray[np.float32]
+"""An array in single precision, as Caffe computes."""
 
 _ITEM = np.dtype(np.float32).itemsize
 _LEGACY_AXES = 4

@@ -17,6 +17,7 @@ from cam.zoo.weights import weights_folders
 __all__ = ["ENVIRONMENT_VARIABLE", "caffe_root", "found_file"]
 
 ENVIRONMENT_VARIABLE = "CAFFE_ROOT"
+"""What scripts of Caffe's time find their files by."""
 
 MEAN = "ilsvrc_2012_mean.npy"
 CLASS_NAMES = "categories1000.txt"

@@ -27,7 +27,12 @@ from cam.pycaffe.passes import Pass, Program
 
 __all__ = ["TEST", "TRAIN", "LayerView", "Net"]
 
-TRAIN, TEST = 0, 1
+TRAIN = 0
+"""The phase of training."""
+
+TEST = 1
+"""The phase of testing."""
+
 PHASES = {TRAIN: "TRAIN", TEST: "TEST"}
 
 MAX_PROGRAMS = 4

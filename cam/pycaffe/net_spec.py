@@ -220,4 +220,7 @@ class _Parameters:
 
 
 layers = _Layers()
+"""A function for each layer type: ``layers.Convolution(bottom, kernel_size=3)``."""
+
 params = _Parameters()
+"""The constants of each layer type's parameters: ``params.Pooling.MAX``."""

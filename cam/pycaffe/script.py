@@ -28,7 +28,10 @@ from cam.pycaffe.windows import has_display, saved_windows
 __all__ = ["ENGINES", "PYTHONS", "Script", "run_script"]
 
 ENGINES = ("auto", "caffe", "openvino")
+"""What can run a script's networks."""
+
 PYTHONS = ("auto", "2", "3")
+"""The versions of Python that a script can be in."""
 
 DEFAULT_FOLDER = Path("windows")
 """Where windows go where there is no display and no folder is given."""
