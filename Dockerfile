@@ -55,7 +55,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY cam cam
 COPY models models
 # The links in CAFFE_ROOT, beside which Caffe comes in the images; weights are in /models at run time.
-RUN /opt/cam/bin/pip install '.[cluster,figures,learn,matlab,script]' \
+RUN /opt/cam/bin/pip install '.[cluster,figures,learn,matlab,script,web]' \
     && CAM_MODELS=/models /opt/cam/bin/python -P -m cam.zoo.caffe_root /opt/cam/share/caffe
 
 
@@ -88,6 +88,8 @@ LABEL org.opencontainers.image.title="cam" \
 VOLUME ["/data", "/models"]
 WORKDIR /data
 USER 1000:1000
+# Of `cam serve --host 0.0.0.0`.
+EXPOSE 8000
 HEALTHCHECK --interval=5m --timeout=1m CMD ["cam", "doctor"]
 ENTRYPOINT ["cam"]
 CMD ["--help"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -439,34 +439,37 @@ class Explanation:
         """The picture's file, or None if it is none."""
         return self.source if isinstance(self.source, str) else None
 
-    def to_npz(self, path: PathLike) -> None:
+    def to_npz(self, path: PathLike | IO[bytes]) -> None:
         """Write classes, scores, maps, heat maps and the frame as a NumPy archive.
 
         Parameters
         ----------
-        path : path-like
+        path : path-like or binary file
             The ``.npz`` file to write. It holds plain arrays only and loads without pickle.
         """
-        with files.atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                indices=self.indices,
-                names=np.array(self.names),
-                probabilities=self.probabilities,
-                scores=self.scores,
-                maps=self.maps,
-                heat_maps=self.heat_maps.astype(np.float32),
-                frame=self.frame,
-                picture_size=self.picture_size,
-                crop_size=self.crop_size,
-            )
+        if isinstance(path, (str, os.PathLike)):
+            with files.atomic_path(path) as temporary, temporary.open("wb") as file:
+                self.to_npz(file)
+            return
+        np.savez_compressed(
+            path,
+            indices=self.indices,
+            names=np.array(self.names),
+            probabilities=self.probabilities,
+            scores=self.scores,
+            maps=self.maps,
+            heat_maps=self.heat_maps.astype(np.float32),
+            frame=self.frame,
+            picture_size=self.picture_size,
+            crop_size=self.crop_size,
+        )
 
-    def to_mat(self, path: PathLike) -> None:
+    def to_mat(self, path: PathLike | IO[bytes]) -> None:
         """Write activations and scores as the original's pre-extracted features.
 
         Parameters
         ----------
-        path : path-like
+        path : path-like or binary file
             The ``.mat`` file to write, with ``activation_lastconv`` (w, h, K, crops) and
             ``scores`` (C, crops), which the original's `demo.m` loads with ``online = 0``.
         """

@@ -7,7 +7,7 @@ whatever the file's own order is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import CamError, MissingFileError
+from cam.explain.explanation import Explanation
 from cam.explain.styles import MatlabStyle
 from cam.fidelity.difference import Array
 from cam.fidelity.heat_pictures import heat_map_of_colors, is_grey, is_overlay, split_figure
 from cam.fidelity.matlab_variables import LAST, VARIABLES, in_matlabs_order
 from cam.files import open_regular, read_json
-from cam.matlab import MatValue, read_mat
-from cam.pictures.reading import FRAME, Picture, read_picture
+from cam.matlab import MatValue, decode_mat, read_mat
+from cam.pictures.reading import FRAME, Picture, decode_picture, read_picture
 
-__all__ = ["StoredResult", "read_result"]
+__all__ = ["StoredResult", "decode_result", "read_result", "result_of"]
 
 WHOLE = ("frame", "activations", "crop_scores", "scores", "class_weights")
 """The quantities of a picture or a network, in the order of reports; see `StoredResult`."""
@@ -133,9 +134,67 @@ def read_result(path: Path, rank: int | None = None) -> StoredResult:
     if path.is_dir():
         return _read_folder(path)
     found = StoredResult(path, "part of a result")
-    readers = {".json": _read_summary, ".npz": _read_arrays, ".mat": _read_mat_file}
-    read = readers.get(path.suffix.lower(), partial(_read_picture, rank=rank))
-    read(found, path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        _read_summary(found, path)
+    elif suffix == ".npz":
+        _read_arrays(found, path)
+    elif suffix == ".mat":
+        _read_variables(found, partial(read_mat, path))
+    else:
+        _read_picture(found, read_picture(path), rank)
+    return found
+
+
+def decode_result(data: bytes, name: str, rank: int | None = None) -> StoredResult:
+    """Find out what the bytes of a MATLAB file or of a picture hold; see `read_result`.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    name : str
+        Its name.
+    rank : int, optional
+        As for `read_result`.
+
+    Returns
+    -------
+    StoredResult
+        What it holds.
+
+    Raises
+    ------
+    CamError
+        As `read_result`.
+    """
+    found = StoredResult(Path(name), "part of a result")
+    if found.path.suffix.lower() == ".mat":
+        _read_variables(found, partial(decode_mat, data, name))
+    else:
+        _read_picture(found, decode_picture(data, name), rank)
+    return found
+
+
+def result_of(explanation: Explanation) -> StoredResult:
+    """Return an explanation as a side of a comparison, as if it had been saved and read again."""
+    ranks = range(len(explanation.indices))
+    found = StoredResult(
+        Path("the picture"),
+        f"result of style {explanation.style.name}",
+        {"frame": explanation.frame, "scores": explanation.scores},
+        classes=explanation.indices,
+        names=dict(zip(explanation.indices.tolist(), explanation.names, strict=True)),
+        crops=len(explanation.maps),
+    )
+    if explanation.output is not None:
+        found.whole["activations"] = explanation.output.activations
+        found.whole["crop_scores"] = explanation.output.scores
+    found.add("probabilities", explanation.probabilities)
+    found.add("maps", explanation.maps.swapaxes(0, 1))
+    found.add("heat_maps", explanation.heat_maps)
+    found.add("heat_pictures", {rank: explanation.heat_picture(rank) for rank in ranks})
+    found.add("overlays", {rank: explanation.overlay(rank) for rank in ranks})
     return found
 
 
@@ -193,9 +252,10 @@ def _read_arrays(found: StoredResult, path: Path) -> None:
             raise CamError(f"{path} does not hold the arrays of a result: {error}") from error
 
 
-def _read_mat_file(found: StoredResult, path: Path) -> None:
-    found.kind = "MATLAB file"
-    variables = read_mat(path, [], optional=[*VARIABLES, "categories", "topNum"])
+def _read_variables(found: StoredResult, read: Callable[..., dict[str, MatValue]]) -> None:
+    """Read a MATLAB file; `read` takes the names of variables as `read_mat` does."""
+    path, found.kind = found.path, "MATLAB file"
+    variables = read([], optional=[*VARIABLES, "categories", "topNum"])
     categories, top = variables.pop("categories", None), variables.pop("topNum", None)
     if isinstance(categories, list):
         found.names = dict(enumerate(categories))
@@ -210,7 +270,7 @@ def _read_mat_file(found: StoredResult, path: Path) -> None:
         if LAST in values:
             values[last - 1] = values.pop(LAST)
     if not found.holds:
-        held = ", ".join(read_mat(path)) or "nothing"
+        held = ", ".join(read()) or "nothing"
         raise CamError(
             f"{path} holds nothing that can be compared: it has {held}; known are "
             f"{', '.join(VARIABLES)}" + "".join(f"; {note}" for note in found.notes)
@@ -240,8 +300,8 @@ def _read_variable(found: StoredResult, name: str, value: MatValue) -> None:
         found.add(quantity, converted)
 
 
-def _read_picture(found: StoredResult, path: Path, rank: int | None) -> None:
-    picture = read_picture(path)
+def _read_picture(found: StoredResult, picture: Picture, rank: int | None) -> None:
+    path = found.path
     if path.suffix.lower() in (".jpg", ".jpeg"):
         found.notes.append(f"{path.name} is a JPEG: compression alone moves pixels by some levels")
     if _add_figure(found, picture):

@@ -7,6 +7,7 @@ describes the variables, then the bytes of their arrays.
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import sys
@@ -31,7 +32,9 @@ def main() -> None:
     sys.path[:0] = request["folders"]
     reader = Reader(request["budget"], request["depth"], request["cost"])
     try:
-        answer = reader.read(request["path"], request["wanted"])
+        # Without a path the file's bytes follow the request.
+        source = request["path"] or io.BytesIO(sys.stdin.buffer.read(request["size"]))
+        answer = reader.read(source, request["wanted"])
     except RefusedError as error:
         answer = {"refused": str(error)}
     except MemoryError:
@@ -58,9 +61,9 @@ class Reader:
         self._hdf5, self._numpy = h5py, numpy
         self._left, self._depth, self._cost = budget, depth, cost
 
-    def read(self, path: str, wanted: list[str] | None) -> dict[str, Any]:
+    def read(self, source: str | io.BytesIO, wanted: list[str] | None) -> dict[str, Any]:
         """Return which variables there are and what those wanted hold."""
-        with self._hdf5.File(path, "r") as file:
+        with self._hdf5.File(source, "r") as file:
             # Groups that begin with # belong to MATLAB: the contents of cells, and its objects.
             names = [name for name in file if not name.startswith("#")]
             chosen = names if wanted is None else [name for name in wanted if name in names]

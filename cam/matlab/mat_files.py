@@ -7,18 +7,20 @@ allows.
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cam.errors import CamError, InvalidValueError, nearest_names
-from cam.files import PathLike, atomic_path, open_regular, read_bytes
+from cam.files import PathLike, open_regular, read_bytes, write_bytes
 from cam.matlab.mat_values import (
     MAX_CONTENT_BYTES,
     Budget,
@@ -33,6 +35,7 @@ from cam.matlab.mat_version73 import read_version73
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS = (512, 0, 1024, 2048)
+_HEAD_BYTES = _HDF5_OFFSETS[-1] + len(_HDF5_SIGNATURE)
 _HEADER_TEXT_BYTES = 116
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
@@ -81,15 +84,61 @@ def read_mat(
     >>> read_mat("data_net.mat", ["weights_LR"])["weights_LR"].shape  # doctest: +SKIP
     (1024, 1000)
     """
-    source, budget = Path(path), Budget(MAX_CONTENT_BYTES)
+    with open_regular(path) as file:
+        head = file.read(_HEAD_BYTES)
+    return _read(_MatFile(Path(path), head), wanted, optional)
+
+
+def decode_mat(
+    data: bytes, name: str, wanted: Iterable[str] | None = None, *, optional: Iterable[str] = ()
+) -> dict[str, MatValue]:
+    """Return variables of a MATLAB file whose bytes are in memory; nothing is written to disk.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    name : str
+        What to call it in messages.
+    wanted, optional
+        As for `read_mat`.
+
+    Returns
+    -------
+    dict
+        As of `read_mat`.
+
+    Raises
+    ------
+    CamError
+        As `read_mat`.
+    """
+    return _read(_MatFile(Path(name), data[:_HEAD_BYTES], data), wanted, optional)
+
+
+class _MatFile(NamedTuple):
+    """A file's name, its first bytes, and all of them if they are in memory."""
+
+    source: Path
+    head: bytes
+    data: bytes | None = None
+
+
+def _read(
+    file: _MatFile, wanted: Iterable[str] | None, optional: Iterable[str]
+) -> dict[str, MatValue]:
+    source, budget = file.source, Budget(MAX_CONTENT_BYTES)
     required, extra = None if wanted is None else list(wanted), list(optional)
     choose = _chooser(source, required, extra)
     try:
-        if _is_hdf5(source):
+        if _is_hdf5(file):
             names = None if required is None else [*required, *extra]
-            found = read_version73(source, names, choose, budget)
+            found = read_version73(source, names, choose, budget, file.data)
         else:
-            found = read_version5(read_bytes(source, limit=MAX_CONTENT_BYTES), choose, budget)
+            data = file.data
+            if data is None:
+                data = read_bytes(source, limit=MAX_CONTENT_BYTES)
+            found = read_version5(data, choose, budget)
     except CamError:
         raise
     except (RefusedError, OSError) as error:
@@ -104,12 +153,14 @@ def read_mat(
     return {name: value for name, value in found.items() if not isinstance(value, Unreadable)}
 
 
-def write_mat(path: PathLike, variables: Mapping[str, ArrayLike | str | Sequence[str]]) -> None:
+def write_mat(
+    path: PathLike | IO[bytes], variables: Mapping[str, ArrayLike | str | Sequence[str]]
+) -> None:
     """Write variables to a MATLAB file of version 7, which MATLAB and Octave load.
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or binary file
         The file. It appears only when it is complete.
     variables : mapping
         Arrays with the axes that MATLAB is to show, text, or lists of text, which become cell
@@ -130,33 +181,31 @@ def write_mat(path: PathLike, variables: Mapping[str, ArrayLike | str | Sequence
     for name in variables:
         if not _NAME.fullmatch(name):
             raise InvalidValueError(f"{name!r} cannot be the name of a MATLAB variable")
-    with atomic_path(path) as temporary:
-        try:
-            values = {name: _storable(value) for name, value in variables.items()}
-            savemat(temporary, values, appendmat=False, do_compression=True, oned_as="column")
-            _write_header(temporary)
-        except OSError:
-            raise
-        except Exception as error:
-            raise InvalidValueError(f"cannot store this in {path}: {_reason(error)}") from error
+    # SciPy's stubs know paths only.
+    content: Any = io.BytesIO()
+    try:
+        values = {name: _storable(value) for name, value in variables.items()}
+        savemat(content, values, appendmat=False, do_compression=True, oned_as="column")
+    except Exception as error:
+        raise InvalidValueError(f"cannot store this in {path}: {_reason(error)}") from error
+    # In the header's text SciPy writes the time: equal content, equal bytes.
+    content.seek(0)
+    content.write(b"MATLAB 5.0 MAT-file, written by cam".ljust(_HEADER_TEXT_BYTES))
+    if isinstance(path, (str, os.PathLike)):
+        write_bytes(path, content.getbuffer())
+    else:
+        path.write(content.getbuffer())
 
 
-def _write_header(path: Path) -> None:
-    """Replace the header's text, in which SciPy writes the time: equal content, equal bytes."""
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 5.0 MAT-file, written by cam".ljust(_HEADER_TEXT_BYTES))
-
-
-def _is_hdf5(source: Path) -> bool:
+def _is_hdf5(file: _MatFile) -> bool:
     """Tell version 7.3 from versions 5 to 7; refuse everything else."""
-    with open_regular(source) as file:
-        head = file.read(_HDF5_OFFSETS[-1] + len(_HDF5_SIGNATURE))
+    head = file.head
     if any(head.startswith(_HDF5_SIGNATURE, offset) for offset in _HDF5_OFFSETS):
         return True
     if head[126:128] in {b"IM", b"MI"}:
         return False
     kind = "empty" if not head else "not a MATLAB file of version 5 to 7.3"
-    raise CamError(f"{source} is {kind}; save it in MATLAB with 'save -v7'")
+    raise CamError(f"{file.source} is {kind}; save it in MATLAB with 'save -v7'")
 
 
 def _chooser(source: Path, wanted: Iterable[str] | None, optional: Iterable[str]) -> Chooser:

@@ -58,7 +58,11 @@ _ENVIRONMENT = {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_N
 
 
 def read_version73(
-    source: Path, wanted: Iterable[str] | None, choose: Chooser, budget: Budget
+    source: Path,
+    wanted: Iterable[str] | None,
+    choose: Chooser,
+    budget: Budget,
+    data: bytes | None = None,
 ) -> dict[str, Any]:
     """Read variables of a file of version 7.3.
 
@@ -72,6 +76,8 @@ def read_version73(
         Given the names of the variables that the file has, returns those to read.
     budget : Budget
         What their content may take.
+    data : bytes, optional
+        The file's bytes, if they are in memory; the file is not opened then.
 
     Returns
     -------
@@ -91,9 +97,11 @@ def read_version73(
             f"{source} is a MATLAB file of version 7.3, which needs h5py: "
             "pip install h5py, or save it in MATLAB with 'save -v7'"
         )
-    seconds = _SECONDS + source.stat().st_size // _BYTES_PER_SECOND
+    size = source.stat().st_size if data is None else len(data)
+    seconds = _SECONDS + size // _BYTES_PER_SECOND
     request = {
-        "path": str(source.absolute()),
+        "path": str(source.absolute()) if data is None else None,
+        "size": size,
         "wanted": None if wanted is None else list(wanted),
         "folders": [_folder_of("numpy"), _folder_of("h5py")],
         "budget": budget.left,
@@ -102,7 +110,7 @@ def read_version73(
         "depth": MAX_DEPTH,
         "cost": _COST_OF_A_DATASET,
     }
-    with _child(request, seconds) as output:
+    with _child(request, data or b"", seconds) as output:
         answer = json.loads(output.readline(_DESCRIPTION_BYTES) or '{"damaged": "HDF5 fails"}')
         if "damaged" in answer:
             raise DamagedError(answer["damaged"])
@@ -116,8 +124,8 @@ def read_version73(
 
 
 @contextmanager
-def _child(request: Mapping[str, Any], seconds: int) -> Iterator[IO[bytes]]:
-    """Start the child with a request and give its output; it ends with the block, or in time."""
+def _child(request: Mapping[str, Any], data: bytes, seconds: int) -> Iterator[IO[bytes]]:
+    """Give the output of the child for a request and a file's bytes; it ends with the block."""
     command = [sys.executable, "-I", "-S", str(_CHILD)]
     with subprocess.Popen(
         command,
@@ -133,6 +141,7 @@ def _child(request: Mapping[str, Any], seconds: int) -> Iterator[IO[bytes]]:
         try:
             with suppress(BrokenPipeError), process.stdin as ask:
                 ask.write(json.dumps(request).encode() + b"\n")
+                ask.write(data)
             yield process.stdout
         except (DamagedError, ValueError) as error:
             if process.wait() not in {-signal.SIGKILL, -signal.SIGXCPU}:

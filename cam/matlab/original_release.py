@@ -8,7 +8,7 @@ what Caffe calls (N, K, h, w) is (w, h, K, N) there, and class weights (classes,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,12 +155,14 @@ def load_categories(path: PathLike) -> list[str]:
     return _text_column(path, read_mat(path, ["categories"])["categories"])
 
 
-def save_features(path: PathLike, activations: NDArray[Any], scores: NDArray[Any]) -> None:
+def save_features(
+    path: PathLike | IO[bytes], activations: NDArray[Any], scores: NDArray[Any]
+) -> None:
     """Write activations and scores as the original demo loads them with ``online = 0``.
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or binary file
         The file, which the demo calls `data_img1.mat`.
     activations : numpy.ndarray
         The last convolution's output, shape (N, K, h, w).
