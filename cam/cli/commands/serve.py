@@ -8,7 +8,6 @@ import secrets
 import signal
 import sys
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, NoReturn
 from urllib.parse import quote
 
@@ -16,9 +15,9 @@ import click
 
 from cam import zoo
 from cam.cli.declaring import Count, as_command, option
-from cam.cli.options import NetworkOptions
+from cam.cli.options import ForwardOptions
+from cam.engines.protocol import FLOAT32
 from cam.errors import InvalidValueError, import_extra
-from cam.explain.model import open_model
 
 if TYPE_CHECKING:
     from cam.viewer.server.limits import Limits
@@ -38,7 +37,7 @@ Size = Annotated[float, click.FloatRange(min=0, min_open=True)]
 
 
 @dataclass(frozen=True)
-class ServeRequest(NetworkOptions):
+class ServeRequest(ForwardOptions):
     """Which model to begin with, where to listen, who may ask, and how much is taken on."""
 
     host: str = option(
@@ -145,14 +144,8 @@ def _offers(request: ServeRequest) -> tuple[Offer, list[Offer]]:
     """Return the model to begin with, and the others of the table."""
     from cam.viewer.server.models import Offer, offers_of_table
 
-    table = offers_of_table(request.engine, request.threads)
-    network = request.load() if request.prototxt or request.weights else None
-    if network is None:
-        # Checks the options, too.
-        request.load_own()
-        name = zoo.get(request.model or zoo.EMBEDDED).name
-        first = next(offer for offer in table if offer.name == name)
-    else:
-        opened = partial(open_model, network, request.engine, request.threads)
-        first = Offer(network.name, "of your own", network.class_names, opened, lambda: True)
+    model = request.open()
+    note = zoo.get(model.name).note if request.prototxt is None else "of your own"
+    first = Offer(model.name, note, model.class_names, lambda: model, lambda: True)
+    table = offers_of_table(request.engine, request.threads, request.precision or FLOAT32)
     return first, [offer for offer in table if offer.name != first.name]

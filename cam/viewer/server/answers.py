@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from cam.errors import CamError
+from cam.explain.drawing import Drawing, scaled_size
 from cam.explain.explanation import Explanation
 from cam.explain.styles import get_style
 from cam.fidelity.comparison import compare
@@ -50,19 +51,20 @@ def _explained(
 ) -> Iterator[Explanation]:
     """Give the explanation of a picture; a large picture has the machine to itself meanwhile."""
     size = claimed_size(data) or (0, 0)
-    pixels = size[0] * size[1]
-    if pixels > limits.pixels:
-        raise RefusedError(
-            413, f"{size[0]} x {size[1]} pixels, over the limit of {limits.pixels} pixels"
-        )
+    _check_pixels(*size, limits)
     style = get_style(query.style, query.placement)
     model.model.check_top(query.top)
     classes = [model.model.class_index(name) for name in query.classes] or None
-    if pixels <= LARGE_PIXELS:
+    if size[0] * size[1] <= LARGE_PIXELS:
         yield model.explain(decode_picture(data, "the picture"), style, query.top, classes)
         return
     with _one_large:
         yield model.explain(decode_picture(data, "the picture"), style, query.top, classes)
+
+
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.pixels:
+        raise RefusedError(413, f"{width} x {height} pixels, over the limit of {limits.pixels}")
 
 
 def explain(model: ServedModel, data: bytes, query: ExplainQuery, limits: Limits) -> Answer:
@@ -89,12 +91,19 @@ def _payload(explanation: Explanation, query: ExplainQuery) -> dict[str, Any]:
 
 def overlay(model: ServedModel, data: bytes, query: OverlayQuery, limits: Limits) -> Answer:
     """Return the overlay of one class as a picture."""
+    size = int(query.size) if query.size.isdecimal() else query.size
+    drawing = Drawing(
+        size, query.colormap, query.alpha, boxes=query.boxes, color_bar=query.color_bar
+    )
     with _explained(model, data, query, limits) as explanation:
         if query.k >= len(explanation.names):
             raise RefusedError(
                 422, f"no class of rank {query.k}; there are {len(explanation.names)}, from 0"
             )
-        return _picture(explanation.overlay(query.k), query.format)
+        if not isinstance(size, str):
+            rows, columns = scaled_size(explanation.picture_size, size)
+            _check_pixels(columns, rows, limits)
+        return _picture(explanation.overlay(query.k, drawing), query.format)
 
 
 def export(model: ServedModel, data: bytes, query: ExportQuery, limits: Limits) -> Answer:
@@ -113,9 +122,7 @@ def compare_with(
 ) -> Answer:
     """Return how far the explanation of a picture is from a result of MATLAB, as JSON."""
     rank = None if query.rank is None else query.rank - 1
-    size = claimed_size(result.data) or (0, 0)
-    if size[0] * size[1] > limits.pixels:
-        raise RefusedError(413, f"{result.name}: over the limit of {limits.pixels} pixels")
+    _check_pixels(*(claimed_size(result.data) or (0, 0)), limits)
     theirs = decode_result(result.data, result.name, rank)
     with _explained(model, picture.data, query, limits) as explanation:
         outcome = compare(result_of(explanation), theirs, None, model.model.class_weights)

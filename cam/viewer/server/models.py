@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cam import zoo
 from cam.engines import NetworkOutput
+from cam.engines.protocol import FLOAT32
 from cam.errors import CamError
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel, load
@@ -131,7 +132,9 @@ class Offer:
     is_here: Callable[[], bool]
 
 
-def offers_of_table(engine: str | None, threads: int | None) -> list[Offer]:
+def offers_of_table(
+    engine: str | None = None, threads: int | None = None, precision: str = FLOAT32
+) -> list[Offer]:
     """Return the models of the table; see `cam.explain.model.load` for the arguments."""
 
     def is_here(model: zoo.ZooModel) -> bool:
@@ -146,7 +149,7 @@ def offers_of_table(engine: str | None, threads: int | None) -> list[Offer]:
             model.name,
             model.note,
             zoo.class_names(model.categories),
-            partial(load, model.name, engine, threads),
+            partial(load, model.name, engine, threads, precision),
             partial(is_here, model),
         )
         for model in zoo.ZOO

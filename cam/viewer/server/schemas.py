@@ -48,6 +48,22 @@ class OverlayQuery(ExplainQuery):
     """Which overlay."""
 
     k: int = Field(0, ge=0, lt=MOST_CLASSES, description="The class's rank, from 0.")
+    size: str = Field(
+        "frame",
+        pattern=r"^(frame|picture|[1-9][0-9]{0,4})$",
+        description="The published frame of 256 x 256, the picture's own pixels, or a number of "
+        "pixels for its longer side.",
+    )
+    colormap: Text | None = Field(
+        None, description="OpenCV's or matplotlib's name; the style's own colours if not given."
+    )
+    alpha: float | None = Field(
+        None, ge=0, le=1, description="The heat's share; mixed as published if not given."
+    )
+    boxes: Literal["original", "paper"] | None = Field(
+        None, description="Draw the class's boxes by this rule."
+    )
+    color_bar: bool = Field(False, description="Put the colours and their values beside it.")
     format: Literal["png", "jpg"] = Field("png", description="Of the picture.")
 
 
