@@ -7,6 +7,7 @@ rebinding) stands in `Host`. A server that others can reach asks for a token.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from cam.viewer.server.limits import RefusedError
+from cam.viewer.server.limits import RefusedError, busy
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -211,6 +212,11 @@ class Guard:
             await self._application(scope, receive, send_completed)
         except RefusedError as error:
             await send_refusal(error, send_completed)
+        except asyncio.CancelledError:
+            # The time of a server that is stopping is over.
+            if has_begun:
+                raise
+            await send_refusal(busy("the server is stopping"), send_completed)
         except Exception:
             # Answered already; it comes through to be logged.
             _LOGGER.exception("%s %s", scope["method"], scope["path"])

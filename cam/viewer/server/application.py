@@ -10,7 +10,6 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from cam import __version__
 from cam.errors import CamError, InvalidValueError
@@ -19,11 +18,13 @@ from cam.viewer.payload import color_tables
 from cam.viewer.server import answers, schemas
 from cam.viewer.server.access import AccessRules, Application, Guard, detail_of
 from cam.viewer.server.limits import Limits, RefusedError
-from cam.viewer.server.models import Models, ServedModel
+from cam.viewer.server.models import Models
 from cam.viewer.server.uploads import FORM, Uploads
 from cam.viewer.server.workers import Workers
 
 PAGE = Path(__file__).parents[1] / "page"
+
+_PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Refusal, "description": meaning}
@@ -100,29 +101,33 @@ class Service:
         self, request: Request, query: schemas.ExplainQuery, make: Callable[..., answers.Answer]
     ) -> Response:
         """Answer a request whose body is a picture."""
-        self.workers.check()
-        self.models.offer(query.model)
+        self._check(query)
         async with self.uploads.picture(request) as data:
-            model = await self.models.get(query.model)
-            return await self._made(request, make, model, data, query)
+            return await self._made(request, query, make, data)
 
     async def comparison(self, request: Request, query: schemas.CompareQuery) -> Response:
         """Answer a request whose body is a form with a picture and a result."""
+        self._check(query)
+        async with self.uploads.form(request, ("picture", "result")) as files:
+            return await self._made(request, query, answers.compare_with, *files)
+
+    def _check(self, query: schemas.ExplainQuery) -> None:
+        """Refuse what would be refused later, before the body has come."""
         self.workers.check()
         self.models.offer(query.model)
-        async with self.uploads.form(request, ("picture", "result")) as files:
-            model = await self.models.get(query.model)
-            return await self._made(request, answers.compare_with, model, *files, query)
 
     async def _made(
         self,
         request: Request,
+        query: schemas.ExplainQuery,
         make: Callable[..., answers.Answer],
-        model: ServedModel,
-        *arguments: object,
+        *bodies: object,
     ) -> Response:
+        self.workers.check()
+        model = await self.models.get(query.model)
+
         def work() -> answers.Answer:
-            return make(model, *arguments, self.limits)
+            return make(model, *bodies, query, self.limits)
 
         made = await self.workers.run(work, request.receive)
         return Response(made.body, media_type=made.media_type)
@@ -271,9 +276,11 @@ def _add_pictures(application: FastAPI, service: Service) -> None:
 
 
 def _add_page(application: FastAPI) -> None:
-    @application.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(PAGE / "live.html")
+    files = {path.name: path for path in PAGE.iterdir() if path.suffix in _PAGE_TYPES}
 
-    if PAGE.is_dir():
-        application.mount("/page", StaticFiles(directory=PAGE))
+    @application.get("/", include_in_schema=False)
+    @application.get("/{name}", include_in_schema=False)
+    async def page(name: str = "live.html") -> Response:
+        if name not in files:
+            raise RefusedError(404, "Not Found")
+        return FileResponse(files[name], media_type=_PAGE_TYPES[files[name].suffix])

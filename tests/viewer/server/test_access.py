@@ -95,7 +95,7 @@ def test_every_answer_has_the_security_headers(live: LiveServer) -> None:
 def test_without_the_token_nothing_is_answered(
     reachable: LiveServer, headers: dict[str, str]
 ) -> None:
-    for path in ("/", "/api/models", "/openapi.json", "/page/x.js", "/nothing"):
+    for path in ("/", "/api/models", "/openapi.json", "/viewer.js", "/nothing"):
         answer = get(reachable, path, **headers)
         assert answer.status == 401
         assert TOKEN not in answer.detail
@@ -125,3 +125,11 @@ def test_a_reachable_server_is_found_by_any_address_but_not_by_any_name(
     authorization = f"Bearer {TOKEN}"
     assert get(reachable, Host="192.168.0.7:8000", Authorization=authorization).status == 200
     assert get(reachable, Host="elsewhere.example", Authorization=authorization).status == 403
+
+
+def test_the_page_and_its_parts_come_from_the_package(live: LiveServer) -> None:
+    answer = get(live, "/viewer.js")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert get(live, "/payload.py").status == 404

@@ -98,8 +98,8 @@ def _check_line(answer: httpx.Response) -> None:
     [
         ("GET", "/nothing", 404),
         ("GET", "/api/models/none/classes", 404),
-        ("GET", "/page/../../../../etc/passwd", 404),
-        ("GET", "/page/%2e%2e/%2e%2e/payload.py", 404),
+        ("GET", "/../../../../etc/passwd", 404),
+        ("GET", "/%2e%2e/payload.py", 404),
         ("GET", "/api/explain", 405),
         ("DELETE", "/api/explain", 405),
         ("POST", "/api/overlay?k=20", 422),
@@ -455,3 +455,16 @@ def test_a_model_that_cannot_be_opened_is_tried_again(model: CamModel, photograp
 
 def test_a_worker_for_each_processor_is_there_at_least() -> None:
     assert Limits().workers >= 3
+
+
+def test_what_is_still_at_work_when_the_time_to_end_is_over_is_refused(
+    model: CamModel, photograph: bytes
+) -> None:
+    slow = SlowModel(model)
+    with live_server(slow.model, workers=1) as server, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.send, request(photograph))
+        until(lambda: slow.begun == 1)
+        server.server.should_exit = True
+        answer = waiting.result()
+        assert (answer.status, answer.detail) == (503, "the server is stopping")
+        slow.go_on.set()
