@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cam.caffe.preprocessing import Preprocessing
     from cam.errors import CamError
+    from cam.explain.drawing import Drawing
     from cam.explain.explanation import Explanation
     from cam.explain.model import CamModel, load, load_files
     from cam.maps.activation_maps import py_returnCAMmap
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CamError",
     "CamModel",
+    "Drawing",
     "Explanation",
     "Preprocessing",
     "im2double",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "CamError": "cam.errors",
     "CamModel": "cam.explain.model",
+    "Drawing": "cam.explain.drawing",
     "Explanation": "cam.explain.explanation",
     "Preprocessing": "cam.caffe.preprocessing",
     "im2double": "cam.maps.colors",

@@ -17,6 +17,7 @@ import click
 from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Channels, preprocessing_with
+from cam.cli.completing import complete_classes, complete_models, complete_styles
 from cam.cli.declaring import Count, option
 from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError, InvalidValueError
@@ -96,7 +97,10 @@ class NetworkOptions(OwnNetworkOptions, EngineOption):
 
     threads: Count | None = option("Threads for the network.")
     model: str | None = option(
-        "A model of the table (cam models). Default: the embedded one.", "-m", "--model"
+        "A model of the table (cam models). Default: the embedded one.",
+        "-m",
+        "--model",
+        shell_complete=complete_models,
     )
 
     def load(self) -> LoadedNetwork:
@@ -139,6 +143,7 @@ class StyleOptions:
     style: str = option(
         "pycaffe: one center crop, as the pycaffe port; matlab: ten crops, as the original.",
         default=STYLES[0],
+        shell_complete=complete_styles,
     )
     placement: str = option(
         "Where the center crop's map lies: stretch over the picture as the port does, or crop, "
@@ -151,6 +156,21 @@ class StyleOptions:
         """The style itself."""
         return get_style(self.style, self.placement)
 
+    def suggest_placement(self, network: LoadedNetwork) -> None:
+        """Say where the crop's map belongs, if it is stretched and nobody asked for that."""
+        is_ports = network.name in zoo.MODELS and network.name != zoo.EMBEDDED
+        context = click.get_current_context(silent=True)
+        source = context and context.get_parameter_source("placement")
+        is_asked_for = source == click.core.ParameterSource.COMMANDLINE
+        style = self.chosen_style
+        is_stretched = style.crops == 1 and self.placement == PLACEMENTS[0]
+        if is_stretched and not is_ports and not is_asked_for:
+            click.echo(
+                "The center crop's map is stretched over the whole picture, as the pycaffe port "
+                "does; --placement crop lays it where the crop was.",
+                err=True,
+            )
+
 
 @dataclass(frozen=True)
 class TopOption:
@@ -160,7 +180,7 @@ class TopOption:
 
 
 @dataclass(frozen=True)
-class ClassOptions(TopOption):
+class NamedClassOption(TopOption):
     """The classes that a command was asked for: the top ones, or named ones."""
 
     named_classes: tuple[str, ...] = option(
@@ -168,7 +188,13 @@ class ClassOptions(TopOption):
         "repeated.",
         "--class",
         default=(),
+        shell_complete=complete_classes,
     )
+
+
+@dataclass(frozen=True)
+class ClassOptions(NamedClassOption):
+    """The classes that a model was asked for."""
 
     def chosen_classes(self, model: CamModel) -> list[int] | None:
         """Return the indices of the named classes, or None if the top ones are wanted.

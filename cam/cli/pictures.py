@@ -35,12 +35,17 @@ class PicturesCommand(JsonOption):
 
 
 class NamedPicture(NamedTuple):
-    """A picture that was read, its name and file, and the folder for its results."""
+    """A picture that was read, its name and file, and the folder for its results.
+
+    `source` is what the picture can be read from again: its file, or the picture itself if it is a
+    part of a file.
+    """
 
     name: str
     path: Path
     picture: Picture
     folder: Path
+    source: str | Picture
 
 
 class PictureRun:
@@ -116,7 +121,8 @@ class PictureRun:
                     self._failures.append(str(error))
                 else:
                     folder = self._folder_for(entry)
-                    yield NamedPicture(entry.name, Path(entry.path), picture, folder)
+                    source = entry.path if entry.is_whole_file else picture
+                    yield NamedPicture(entry.name, Path(entry.path), picture, folder, source)
                 bar.advance(1)
 
     def _find(self, inputs: Sequence[str]) -> Iterator[Entry]:

@@ -45,6 +45,10 @@ from cam.maps.activation_maps import pooled_features, return_cam_map
 from cam.maps.montage import captioned, montage
 from cam.matlab import save_features
 from cam.pictures.reading import Picture, PictureSource, read_picture, write_picture
+from cam.zoo import find_class
+
+ClassChoice = int | str
+"""A class by its index from 0, or by its name, WordNet id or a part of its name."""
 
 
 class ClassLayer(NamedTuple):
@@ -256,7 +260,7 @@ class Explanation:
         >>> result = model.explain("photograph.jpg")  # doctest: +SKIP
         >>> result.overlay(0, size="picture", colormap="viridis", alpha=0.5)  # doctest: +SKIP
         """
-        (overlay,) = self._drawn(drawing_with(drawing, options), [k], saliency)[1:]
+        (overlay,) = self.drawn(drawing_with(drawing, options), [k], saliency)[1:]
         return overlay
 
     def overlays(
@@ -268,12 +272,12 @@ class Explanation:
     ) -> list[Picture]:
         """Return the overlay of each class; see `overlay`. The picture is read once."""
         ranks = range(len(self.indices))
-        return self._drawn(drawing_with(drawing, options), ranks, saliency)[1:]
+        return self.drawn(drawing_with(drawing, options), ranks, saliency)[1:]
 
-    def _drawn(
+    def drawn(
         self, drawing: Drawing, ranks: Sequence[int], saliency: Explanation | None = None
     ) -> list[Picture]:
-        """Return the picture at the size that it is drawn at, and the overlays of some classes."""
+        """Return the picture at the size that it is drawn at, and the overlays of some ranks."""
         if drawing.is_published and saliency is None:
             return [self.frame, *(self._overlays[k] for k in ranks)]
         picture = self.frame if drawing.size == "frame" else self.picture
@@ -304,7 +308,12 @@ class Explanation:
         return placed_levels(self.style, self.maps[:, k], self.crop_size, size)
 
     def montage(
-        self, captions: bool = False, drawing: Drawing | None = None, **options: Any
+        self,
+        captions: bool = False,
+        drawing: Drawing | None = None,
+        *,
+        saliency: Explanation | None = None,
+        **options: Any,
     ) -> Picture:
         """Return the picture and the overlays side by side.
 
@@ -313,7 +322,7 @@ class Explanation:
         captions : bool, optional
             Put rank, probability and class name under each; without, the picture is the
             original's `result.jpg`.
-        drawing, **options
+        drawing, saliency, **options
             As for `overlay`, and ``columns=3`` for rows of at most three pictures. At the size
             ``"picture"`` pictures whose longer side has over 1,024 pixels are drawn with 1,024.
 
@@ -323,26 +332,27 @@ class Explanation:
             uint8 (256 or more, W, 3) BGR with 8 white columns between the pictures.
         """
         chosen = drawing_with(drawing, options).for_montage(self.picture_size)
-        pictures = self._drawn(chosen, range(len(self.indices)))
+        pictures = self.drawn(chosen, range(len(self.indices)), saliency)
         if captions:
             texts = [("input", f"{self.record.get('model', '')}")]
             for rank, (name, probability) in enumerate(self._named_probabilities, 1):
                 shown = chosen.name(name).split(",")[0]
                 texts.append((f"{rank}: {probability:.3f}", shown))
-            is_frame = chosen.size == "frame"
+            width = pictures[0].shape[1]
+            scale = 1.0 if chosen.size == "frame" else max(1.0, width / 256)
             pictures = [
-                captioned(picture, lines, 1.0 if is_frame else None)
+                captioned(picture, lines, scale)
                 for picture, lines in zip(pictures, texts, strict=True)
             ]
         return montage(pictures, chosen.columns)
 
-    def of_class(self, index: int) -> Explanation:
+    def of_class(self, index: ClassChoice) -> Explanation:
         """Return the explanation of one class, whether or not it is among those explained.
 
         Parameters
         ----------
-        index : int
-            The class, from 0.
+        index : int or str
+            The class: its index from 0, its name or its WordNet id.
 
         Returns
         -------
@@ -356,8 +366,9 @@ class Explanation:
         """
         return self.of_classes([index])
 
-    def of_classes(self, indices: Sequence[int]) -> Explanation:
+    def of_classes(self, classes: Sequence[ClassChoice]) -> Explanation:
         """Return the explanation of some classes, in their order; see `of_class`."""
+        indices = [self._class_index(wanted) for wanted in classes]
         for index in indices:
             if not 0 <= index < len(self.scores):
                 raise InvalidValueError(f"no class {index}; there are {len(self.scores)}, from 0")
@@ -378,6 +389,14 @@ class Explanation:
             names=tuple(all_names[index] for index in indices),
             maps=return_cam_map(self.output.activations, weights[chosen]),
         )
+
+    def _class_index(self, wanted: ClassChoice) -> int:
+        """Return the index of a class by its index or its name."""
+        if not isinstance(wanted, str) or wanted.isdecimal():
+            return int(wanted)
+        if self.class_layer is not None:
+            return find_class(self.class_layer.names, wanted)
+        return int(self.indices[find_class(self.names, wanted)])
 
     def picture_heat_map(self, k: int, size: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Return the grey heat map of the class of rank `k` at the picture's own size.
@@ -504,7 +523,14 @@ class Explanation:
         order = self.style.class_order(self.scores)
         write_ilsvrc_heatmaps(heatmaps, self.scores, order, folder, name)
 
-    def save(self, folder: PathLike, drawing: Drawing | None = None, **options: Any) -> list[Path]:
+    def save(
+        self,
+        folder: PathLike,
+        drawing: Drawing | None = None,
+        *,
+        saliency: Explanation | None = None,
+        **options: Any,
+    ) -> list[Path]:
         """Write the montage, each class's heat map and overlay, the arrays and a summary.
 
         Files of an earlier result in the folder are replaced or removed; other files stay.
@@ -513,7 +539,7 @@ class Explanation:
         ----------
         folder : path-like
             The folder to write to; it is created if it is missing.
-        drawing, **options
+        drawing, saliency, **options
             How pictures are drawn, as for `overlay`.
 
         Returns
@@ -525,11 +551,11 @@ class Explanation:
         """
         chosen, target = drawing_with(drawing, options), Path(folder)
         names = [f"montage.{chosen.format}"]
-        pictures = [self.montage(captions=True, drawing=chosen)]
+        pictures = [self.montage(captions=True, drawing=chosen, saliency=saliency)]
         if self.style.composite_name:
             names.append(self.style.composite_name)
             pictures.append(self.montage())
-        for k, overlay in enumerate(self.overlays(chosen)):
+        for k, overlay in enumerate(self.overlays(chosen, saliency=saliency)):
             plain = class_file_name(chosen.name(self.names[k]))[:LONGEST_NAME]
             heat = self.heat_rgba(k, chosen) if chosen.rgba else self.heat_picture(k, chosen)
             names += [f"top{k + 1}_{plain}_{what}.{chosen.format}" for what in ("heat", "overlay")]

@@ -23,14 +23,11 @@ from cam.caffe.preprocessing import Preprocessing
 from cam.engines import Engine, NetworkOutput, choose_engine
 from cam.engines.protocol import FLOAT32
 from cam.errors import CamError, InvalidValueError
-from cam.explain.explanation import ClassLayer, Explanation, source_of
+from cam.explain.explanation import ClassChoice, ClassLayer, Explanation, source_of
 from cam.explain.styles import NetworkInput, Style, get_style
 from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
-
-ClassChoice = int | str
-"""A class by its index from 0, or by its name, WordNet id or a part of its name."""
 
 
 class CamModel:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam.errors import CamError, InvalidValueError
-from cam.explain.explanation import Explanation
-from cam.explain.model import CamModel, ClassChoice
+from cam.explain.explanation import ClassChoice, Explanation
+from cam.explain.model import CamModel
 from cam.explain.styles import Style, get_style
 from cam.pictures.reading import PictureSource
 

@@ -11,6 +11,7 @@ import cv2
 from cam.errors import CamError
 
 if TYPE_CHECKING:
+    from cam.explain.drawing import Drawing
     from cam.explain.explanation import Explanation
 
 
@@ -39,15 +40,17 @@ def check_display() -> None:
         ) from error
 
 
-def show_overlays(result: Explanation) -> None:
+def show_overlays(result: Explanation, drawing: Drawing | None = None) -> None:
     """Open one window after another, each until a key is pressed, as `py_demo.py` does.
 
     Parameters
     ----------
     result : cam.explain.explanation.Explanation
         What to show. The windows have the class names as titles.
+    drawing : cam.explain.drawing.Drawing, optional
+        How it is drawn; as published if not given.
     """
     for k, name in enumerate(result.names):
-        cv2.imshow(name, result.overlay(k))
+        cv2.imshow(name, result.overlay(k, drawing))
         cv2.waitKey(0)
         cv2.destroyAllWindows()

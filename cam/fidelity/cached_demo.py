@@ -17,7 +17,7 @@ from cam import zoo
 from cam.caffe.network import load_network
 from cam.engines import NetworkOutput
 from cam.errors import CamError
-from cam.explain.explanation import ClassLayer, Explanation
+from cam.explain.explanation import ClassLayer, Explanation, source_of
 from cam.explain.styles import MatlabStyle
 from cam.files import PathLike, models_folder, sha256_of
 from cam.maps.activation_maps import return_cam_map
@@ -118,6 +118,7 @@ def explain_features(
             "device": "none",
             **style.record,
         },
+        source=source_of(image),
     )
 
 

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from cam.errors import InvalidValueError
+from cam.explain.drawing import PUBLISHED, Drawing
 from cam.explain.explanation import Explanation
 from cam.localization import Box
 from cam.pictures.reading import Picture
@@ -80,7 +81,10 @@ class Sheet:
 
 
 def class_maps_sheet(
-    explanations: Sequence[Explanation], title: str | None = None, per_row: int = 6
+    explanations: Sequence[Explanation],
+    title: str | None = None,
+    per_row: int = 6,
+    drawing: Drawing = PUBLISHED,
 ) -> Sheet:
     """Put the maps of one class over several pictures, the pictures above (the paper's figure 3).
 
@@ -92,6 +96,8 @@ def class_maps_sheet(
         The sheet's title; the class's name if not given.
     per_row : int, optional
         How many pictures stand side by side.
+    drawing : cam.explain.drawing.Drawing, optional
+        How maps lie over pictures; as published if not given.
 
     Returns
     -------
@@ -108,12 +114,16 @@ def class_maps_sheet(
         raise InvalidValueError(f"one class over several pictures, not {len(names)} classes")
     rows = []
     for group in _chunks(explanations, per_row):
-        rows.append(Row([Panel(one.frame) for one in group]))
-        rows.append(Row([Panel(one.overlay(0), _score(one)) for one in group]))
+        pictures, overlays = zip(*(one.drawn(drawing, [0]) for one in group), strict=True)
+        rows.append(Row([Panel(picture) for picture in pictures]))
+        scores = map(_score, group)
+        rows.append(Row([Panel(*panel) for panel in zip(overlays, scores, strict=True)]))
     return Sheet(rows, short_name(names.pop()) if title is None else title)
 
 
-def top_classes_sheet(explanation: Explanation, title: str = "") -> Sheet:
+def top_classes_sheet(
+    explanation: Explanation, title: str = "", drawing: Drawing = PUBLISHED
+) -> Sheet:
     """Put a picture beside the maps of its top classes (the paper's figure 4).
 
     Parameters
@@ -122,21 +132,24 @@ def top_classes_sheet(explanation: Explanation, title: str = "") -> Sheet:
         Of any number of classes.
     title : str, optional
         The sheet's title, for example the ground truth.
+    drawing : cam.explain.drawing.Drawing, optional
+        How maps lie over pictures; as published if not given.
 
     Returns
     -------
     Sheet
         One row; above each map the class's name and probability.
     """
-    maps = [
-        Panel(explanation.overlay(rank), name_and_score(explanation, rank))
-        for rank in range(len(explanation.indices))
-    ]
-    return Sheet([Row([Panel(explanation.frame), *maps])], title)
+    ranks = range(len(explanation.indices))
+    texts = ["", *(name_and_score(explanation, rank) for rank in ranks)]
+    drawn = explanation.drawn(drawing, ranks)
+    return Sheet([Row([Panel(*panel) for panel in zip(drawn, texts, strict=True)])], title)
 
 
 def comparison_sheet(
-    columns: Sequence[tuple[str, Sequence[Explanation]]], title: str = ""
+    columns: Sequence[tuple[str, Sequence[Explanation]]],
+    title: str = "",
+    drawing: Drawing = PUBLISHED,
 ) -> Sheet:
     """Put networks and methods side by side, a picture a row (the paper's figure 5).
 
@@ -147,6 +160,8 @@ def comparison_sheet(
         pictures, in one order.
     title : str, optional
         The sheet's title.
+    drawing : cam.explain.drawing.Drawing, optional
+        How maps lie over pictures; as published if not given.
 
     Returns
     -------
@@ -167,9 +182,12 @@ def comparison_sheet(
     rows: list[Row] = []
     for index, first in enumerate(columns[0][1]):
         of_picture = [explanations[index] for _, explanations in columns]
-        maps = [Panel(one.overlay(0), _score(one)) for one in of_picture]
+        drawn = [one.drawn(drawing, [0]) for one in of_picture]
+        maps = [
+            Panel(overlay, _score(one)) for (_, overlay), one in zip(drawn, of_picture, strict=True)
+        ]
         label = short_name(first.names[0])
-        rows.append(Row([Panel(first.frame), *maps], () if rows else headings, label))
+        rows.append(Row([Panel(drawn[0][0]), *maps], () if rows else headings, label))
     return Sheet(rows, title)
 
 
@@ -203,7 +221,10 @@ def boxes_sheet(panels: Sequence[Panel], title: str = "", per_row: int = 4) -> S
 
 
 def scenes_sheet(
-    labelled: Sequence[tuple[str, Explanation]], title: str = "", per_row: int = 6
+    labelled: Sequence[tuple[str, Explanation]],
+    title: str = "",
+    per_row: int = 6,
+    drawing: Drawing = PUBLISHED,
 ) -> Sheet:
     """Put actions or scenes above their maps in two rows (the paper's figure 8).
 
@@ -216,6 +237,8 @@ def scenes_sheet(
         The sheet's title, for example the data set.
     per_row : int, optional
         How many pictures stand side by side.
+    drawing : cam.explain.drawing.Drawing, optional
+        How maps lie over pictures; as published if not given.
 
     Returns
     -------
@@ -232,8 +255,9 @@ def scenes_sheet(
         labels, explanations = zip(*group, strict=True)
         places = groupby(range(len(group)), labels.__getitem__)
         headings = [Heading(label, run[0], run[-1]) for label, (*run,) in places]
-        rows.append(Row([Panel(one.frame) for one in explanations], headings))
-        rows.append(Row([Panel(one.overlay(0)) for one in explanations]))
+        pictures, overlays = zip(*(one.drawn(drawing, [0]) for one in explanations), strict=True)
+        rows.append(Row([Panel(picture) for picture in pictures], headings))
+        rows.append(Row([Panel(overlay) for overlay in overlays]))
     return Sheet(rows, title)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cam.errors import CamError
+from cam.explain.drawing import PUBLISHED, Drawing
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
 from cam.explain.saliency import explain_by_backpropagation
@@ -36,8 +37,8 @@ class FigureRequest:
         How boxes are found.
     title : str or None
         A title above the figure.
-    named_class : str or None
-        The class to show: its name, WordNet id or index.
+    named_classes : sequence of str
+        The classes to show: their names, WordNet ids or indices; one for most figures.
     per_row : int or None
         How many pictures stand side by side.
     also, backprop : sequence of str
@@ -50,6 +51,8 @@ class FigureRequest:
         How many pictures, and how many units of the class.
     share : float
         Pictures are cut to where a unit is above this share of its maximum.
+    drawing : cam.explain.drawing.Drawing
+        How maps lie over pictures.
     report : callable or None
         Called with 1 whenever a network has explained a picture, `count` times in all.
     """
@@ -59,7 +62,7 @@ class FigureRequest:
     style: Style
     rule: BoxRule
     title: str | None = None
-    named_class: str | None = None
+    named_classes: Sequence[str] = ()
     per_row: int | None = None
     also: Sequence[str] = ()
     backprop: Sequence[str] = ()
@@ -69,7 +72,21 @@ class FigureRequest:
     best: int = 6
     units: int = 3
     share: float = 0.5
+    drawing: Drawing = PUBLISHED
     report: Callable[[int], object] | None = None
+
+    @property
+    def named_class(self) -> str | None:
+        """The class to show, of a figure that shows one.
+
+        Raises
+        ------
+        CamError
+            If several are named.
+        """
+        if len(self.named_classes) > 1:
+            raise CamError("this figure shows one class; top5 takes several with --class")
+        return next(iter(self.named_classes), None)
 
     @property
     def count(self) -> int | None:
@@ -113,15 +130,20 @@ def _class_maps(request: FigureRequest) -> sheets.Sheet:
     first = request.explain(request.pictures[0])
     shown = str(first.indices[0])
     others = [request.explain(image, shown) for image in request.pictures[1:]]
-    return sheets.class_maps_sheet([first, *others], **{**request.layout, "title": request.title})
+    return sheets.class_maps_sheet(
+        [first, *others],
+        **{**request.layout, "title": request.title},
+        drawing=request.drawing,
+    )
 
 
 def _top_five(request: FigureRequest) -> sheets.Sheet:
     if len(request.pictures) != 1:
         raise CamError("top5 shows the top classes of one picture")
     (image,) = request.pictures
-    explanation = request.told(request.model.explain(image, 5, request.style))
-    return sheets.top_classes_sheet(explanation, request.title or "")
+    classes = list(request.named_classes) or None
+    explanation = request.told(request.model.explain(image, 5, request.style, classes=classes))
+    return sheets.top_classes_sheet(explanation, request.title or "", request.drawing)
 
 
 def _comparison(request: FigureRequest) -> sheets.Sheet:
@@ -142,7 +164,7 @@ def _comparison(request: FigureRequest) -> sheets.Sheet:
             for picture, wanted in asked
         ]
         columns.append((f"backprop {name}", saliency))
-    return sheets.comparison_sheet(columns, request.title or "")
+    return sheets.comparison_sheet(columns, request.title or "", request.drawing)
 
 
 def _boxes(request: FigureRequest) -> sheets.Sheet:
@@ -182,7 +204,8 @@ def _scenes(request: FigureRequest) -> sheets.Sheet:
         )
     explanations = [request.explain(image) for image in images]
     named = labels or [short_name(explanation.names[0]) for explanation in explanations]
-    return sheets.scenes_sheet(list(zip(named, explanations, strict=True)), **request.layout)
+    labelled = list(zip(named, explanations, strict=True))
+    return sheets.scenes_sheet(labelled, **request.layout, drawing=request.drawing)
 
 
 @dataclass(frozen=True)
@@ -207,29 +230,34 @@ class FigureType:
     one_pass: bool = False
 
 
+_OVERLAY = ("size", "colormap", "alpha", "blend")
+"""What figures of overlays take."""
+
 FIGURES: Mapping[str, FigureType] = {
     "class-maps": FigureType(
         "the maps of one class over several pictures (figure 3)",
         _class_maps,
-        ("named_class", "per_row", "store", "best"),
+        ("named_classes", "per_row", "store", "best", *_OVERLAY),
     ),
     "top5": FigureType(
-        "the maps of a picture's top five classes, with their scores (figure 4)", _top_five, ()
+        "the maps of a picture's top five classes, with their scores (figure 4)",
+        _top_five,
+        ("named_classes", *_OVERLAY),
     ),
     "comparison": FigureType(
         "networks and backpropagation side by side, a picture a row (figure 5)",
         _comparison,
-        ("named_class", "also", "backprop"),
+        ("named_classes", "also", "backprop", *_OVERLAY),
     ),
     "boxes": FigureType(
         "ground truth (green) and predicted boxes (red) on pictures (figure 6)",
         _boxes,
-        ("named_class", "per_row", "truth", "meta", "rule"),
+        ("named_classes", "per_row", "truth", "meta", "rule"),
     ),
     "scenes": FigureType(
         "labelled actions or scenes above their maps (figure 8)",
         _scenes,
-        ("named_class", "per_row", "labels"),
+        ("named_classes", "per_row", "labels", *_OVERLAY),
     ),
 }
 """The paper's figure types, as `cam figure` calls them."""

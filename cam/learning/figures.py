@@ -143,7 +143,7 @@ def _units(request: FigureRequest) -> Sheet:
 UNITS = FigureType(
     "what the units with a class's largest weights see in pictures (section 5)",
     _units,
-    ("named_class", "best", "units", "share"),
+    ("named_classes", "best", "units", "share"),
     one_pass=True,
 )
 """The figure of section 5, for `cam figure`."""

@@ -234,7 +234,7 @@ def _matplotlib_colors(name: str) -> NDArray[np.uint8]:
     )
     listed = {each.lower(): each for each in matplotlib.colormaps}
     if name.lower() not in listed:
-        near = nearest_names(name.lower(), [*OPENCV_COLORMAPS, *listed])
+        near = nearest_names(name.lower(), {*OPENCV_COLORMAPS, *listed})
         raise InvalidValueError(f"no colour map {name!r}{near or f'; there are {known}, ...'}")
     shades = matplotlib.colormaps[listed[name.lower()]](np.linspace(0, 1, 256), bytes=True)
     found = np.ascontiguousarray(shades[:, 2::-1], np.uint8)

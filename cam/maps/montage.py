@@ -51,38 +51,35 @@ def caption(lines: Sequence[str], width: int, scale: float = 1.0) -> NDArray[np.
 
 
 def fitted(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
-    """Return a picture in the middle of white of a size; where it is larger, its own size stays.
+    """Return a picture with white at its right and below, so that it has a size at least.
 
     Examples
     --------
     >>> fitted(np.zeros((1, 1, 3), np.uint8), 1, 3)[0, :, 0].tolist()
-    [255, 0, 255]
+    [0, 255, 255]
     """
     down, across = max(rows - picture.shape[0], 0), max(columns - picture.shape[1], 0)
     if not (down or across):
         return picture
-    around = (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0)
-    return np.pad(picture, around, constant_values=255)
+    return np.pad(picture, ((0, down), (0, across), (0, 0)), constant_values=255)
 
 
 def captioned(
-    picture: NDArray[np.uint8], lines: Sequence[str], scale: float | None = None
+    picture: NDArray[np.uint8], lines: Sequence[str], scale: float = 1.0
 ) -> NDArray[np.uint8]:
     """Return a picture with lines of text under it; see `caption`.
 
     Parameters
     ----------
     picture : numpy.ndarray
-        uint8 (H, W, 3). One that is too narrow for text stands in the middle of white.
+        uint8 (H, W, 3). One that is too narrow for text has white at its right.
     lines : sequence of str
         The lines.
     scale : float, optional
-        As for `caption`; by the picture's width if not given.
+        As for `caption`.
     """
     shown = fitted(picture, 0, NARROWEST)
-    width = shown.shape[1]
-    strip = caption(lines, width, max(1.0, width / 256) if scale is None else scale)
-    return np.concatenate([shown, strip])
+    return np.concatenate([shown, caption(lines, shown.shape[1], scale)])
 
 
 def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -> NDArray[np.uint8]:
@@ -91,7 +88,7 @@ def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -
     Parameters
     ----------
     pictures : sequence of numpy.ndarray
-        uint8 (H, W, 3) each; smaller ones stand in the middle of white.
+        uint8 (H, W, 3) each; smaller ones have white at their right and below.
     columns : int, optional
         How many stand side by side; further ones stand below, after as much white. All if not
         given.

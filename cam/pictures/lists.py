@@ -74,6 +74,11 @@ class Entry:
     size: int | None = None
     box: tuple[int, int, int, int] | None = None
 
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the picture is all that its file holds."""
+        return self.offset is None and self.box is None
+
     def read(self) -> Picture:
         """Return the picture, or the part of it that is meant; see `read_picture`.
 

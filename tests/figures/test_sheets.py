@@ -8,6 +8,7 @@ import pytest
 from locations import REPOSITORY
 
 import cam
+from cam.explain.drawing import Drawing
 from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel
 from cam.figures.sheets import (
@@ -100,7 +101,7 @@ def test_panels_and_sheets_can_be_compared_and_hashed() -> None:
 
 
 def test_the_table_says_of_each_figure_what_the_request_and_the_paper_page_know() -> None:
-    fields = {field.name for field in dataclasses.fields(FigureRequest)}
+    fields = {field.name for of in (FigureRequest, Drawing) for field in dataclasses.fields(of)}
     page = (REPOSITORY / "docs" / "reproduce.md").read_text()
     for name, figure_type in FIGURES.items():
         assert set(figure_type.options) <= fields | {"store"}

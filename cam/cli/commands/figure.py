@@ -12,7 +12,9 @@ import click
 from cam import zoo
 from cam.batch.ranking import best_pictures
 from cam.batch.store import read_class_names
+from cam.cli.completing import complete_classes
 from cam.cli.declaring import Count, argument, as_command, names_of, option, output_option
+from cam.cli.drawing import OverlayOptions
 from cam.cli.messages import show_note
 from cam.cli.options import BoxOptions, ForwardOptions, StyleOptions, values_for
 from cam.cli.progress import progress_bar
@@ -30,7 +32,7 @@ FIGURES = {**FIGURES_OF_THE_PAPER, "units": UNITS}
 
 
 @dataclass(frozen=True)
-class FigureOptions(ForwardOptions, StyleOptions, BoxOptions):
+class FigureOptions(ForwardOptions, StyleOptions, BoxOptions, OverlayOptions):
     """Which figure, of what."""
 
     name: str = argument("NAME", type=click.Choice(list(FIGURES)))
@@ -45,7 +47,12 @@ class FigureOptions(ForwardOptions, StyleOptions, BoxOptions):
         "Cut each picture to where the unit is above this share of its maximum.", default=0.5
     )
     title: str | None = option("A title above the figure.")
-    named_class: str | None = option("The class to show: its name, WordNet id or index.", "--class")
+    named_classes: tuple[str, ...] = option(
+        "The class to show: its name, WordNet id or index. top5 takes several.",
+        "--class",
+        default=(),
+        shell_complete=complete_classes,
+    )
     per_row: Count | None = option("How many pictures side by side.")
     also: tuple[str, ...] = option("A further model of the table; may be repeated.", default=())
     backprop: tuple[str, ...] = option(
@@ -74,7 +81,8 @@ class FigureOptions(ForwardOptions, StyleOptions, BoxOptions):
         """
         self._refuse_idle_options()
         rule, style = self.box_rule, self.chosen_style
-        made = {"load": self._load, "style": style, "rule": rule, "entries": self._entries()}
+        made = {"load": self._load, "style": style, "rule": rule, "drawing": self.drawing}
+        made["entries"] = self._entries()
         return FigureRequest(**{**values_for(FigureRequest, self), **made})
 
     def _entries(self) -> Iterable[Entry]:
@@ -85,9 +93,9 @@ class FigureOptions(ForwardOptions, StyleOptions, BoxOptions):
             # In one pass they are not kept, but that there is one is said before the network runs.
             one_pass = FIGURES[self.name].one_pass
             return chain([next(entries)], entries) if one_pass else list(entries)
-        if self.named_class is None:
-            raise CamError("--from goes with --class")
-        index = zoo.find_class(read_class_names(self.store), self.named_class)
+        if len(self.named_classes) != 1:
+            raise CamError("--from goes with one --class")
+        index = zoo.find_class(read_class_names(self.store), self.named_classes[0])
         return [entry for entry, _ in best_pictures(self.store, index, self.best)]
 
     def _load(self, name: str | None) -> CamModel:
@@ -117,6 +125,7 @@ def figure(options: FigureOptions) -> None:
     with progress_bar("pictures", request.count) as bar:
         request = replace(request, report=bar.advance)
         sheet = FIGURES[options.name].make(request)
+    options.suggest_placement(request.model.network)
     show_note(request.model.network)
     for path in files:
         save_sheet(sheet, path)

@@ -68,6 +68,7 @@ def _in_photographs(request: LocalizeRequest) -> int:
     rule, style = request.box_rule, request.chosen_style
     pictures = request.find(request.output)
     model = request.open()
+    request.suggest_placement(model.network)
     classes = request.chosen_classes(model)
 
     def find(one: NamedPicture) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from pathlib import Path
 import click
 
 from cam.cli.declaring import Count, as_command, option, output_option
-from cam.cli.options import JsonOption, TopOption
+from cam.cli.drawing import DrawingOptions
+from cam.cli.options import JsonOption, NamedClassOption
 from cam.errors import CamError
+from cam.explain.drawing import Drawing
 from cam.explain.explanation import Explanation
 from cam.fidelity.cached_demo import OTHER_SNAPSHOT, SAME_NETWORK, explain_features
 from cam.fidelity.demo_files import fetched_demo_file, here_or_fetched
 
 
 @dataclass(frozen=True)
-class MatlabDemoRequest(TopOption, JsonOption):
+class MatlabDemoRequest(NamedClassOption, DrawingOptions, JsonOption):
     """Which features of which picture."""
 
     features: Path | None = option("Activations and scores of ten crops, a .mat file.")
@@ -41,6 +43,7 @@ def matlab_demo(request: MatlabDemoRequest) -> None:
     """
     if (request.features is None) != (request.image is None):
         raise CamError("--features and --image belong together: the features are of that picture")
+    drawing = request.drawing
     given = {
         "data_img1.mat": request.features,
         "data_net.mat": request.net,
@@ -52,9 +55,11 @@ def matlab_demo(request: MatlabDemoRequest) -> None:
     )
     result = explain_features(features, net, image, request.top, request.crop, request.first_crop)
     folder = request.output / image.stem
-    result.save(folder)
+    if request.named_classes:
+        result = result.of_classes(list(request.named_classes))
+    result.save(folder, drawing)
     summary = {"image": str(image), "folder": str(folder), **result.to_dict()}
-    request.show(summary, _lines(features, folder, result))
+    request.show(summary, _lines(features, folder, result, drawing))
     if result.record["score_residual"] > SAME_NETWORK:
         click.echo(
             f"Note: the scores of {features.name} do not follow from its activations and the class "
@@ -64,10 +69,11 @@ def matlab_demo(request: MatlabDemoRequest) -> None:
         )
 
 
-def _lines(features: Path, folder: Path, result: Explanation) -> Iterator[str]:
+def _lines(features: Path, folder: Path, result: Explanation, drawing: Drawing) -> Iterator[str]:
     yield f"{features}: features of ten crops, no network was run"
     yield "probability  index in MATLAB (from 1)  index (from 0)  class"
     for entry in result.to_dict()["top"]:
         index = entry["index"]
-        yield f"{entry['probability']:11.4f}  {index + 1:24d}  {index:14d}  {entry['name']}"
+        name = drawing.name(entry["name"])
+        yield f"{entry['probability']:11.4f}  {index + 1:24d}  {index:14d}  {name}"
     yield f"written to {folder}, the original's figure to {folder / 'result.jpg'}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cam.cli.declaring import as_command, option, output_option
+from cam.cli.drawing import DrawingOptions
 from cam.cli.located import report_located
 from cam.cli.options import BoxOptions, ClassOptions, NetworkOptions, StyleOptions
 from cam.cli.pictures import FOLDER_FOR_EACH, NamedPicture, PicturesCommand
@@ -27,7 +28,13 @@ class SmoothOption:
 
 @dataclass(frozen=True)
 class SaliencyRequest(
-    NetworkOptions, StyleOptions, BoxOptions, ClassOptions, SmoothOption, PicturesCommand
+    NetworkOptions,
+    StyleOptions,
+    BoxOptions,
+    ClassOptions,
+    SmoothOption,
+    DrawingOptions,
+    PicturesCommand,
 ):
     """Whose saliency."""
 
@@ -44,16 +51,18 @@ def saliency(request: SaliencyRequest) -> int:
     file) a folder with what cam run writes, and with the boxes and grey maps that cam localize
     writes, these of smoothed saliency.
     """
-    rule, style = request.box_rule, request.chosen_style
+    rule, style, drawing = request.box_rule, request.chosen_style, request.drawing
     pictures = request.find(request.output)
     model = request.open(backward=True)
+    request.suggest_placement(model.network)
     classes = request.chosen_classes(model)
 
     def explain(one: NamedPicture) -> dict[str, Any]:
         top = request.top
         result = explain_by_backpropagation(model, one.picture, top, style, classes=classes)
+        result = replace(result, source=one.source)
         located = locate(smoothed(result, request.smooth), rule, ranked=classes is None)
-        result.save(one.folder)
+        result.save(one.folder, drawing)
         save_located(one.folder, one.picture, located)
         return {**result.to_dict(), **report_located(one, located, request.as_json)}
 
