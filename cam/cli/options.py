@@ -19,6 +19,7 @@ from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Channels, preprocessing_with
 from cam.cli.completing import complete_classes, complete_models, complete_styles
 from cam.cli.declaring import Count, option
+from cam.cli.messages import show_note
 from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError, InvalidValueError
 from cam.explain.model import CamModel, open_model
@@ -156,7 +157,12 @@ class StyleOptions:
         """The style itself."""
         return get_style(self.style, self.placement)
 
-    def suggest_placement(self, network: LoadedNetwork) -> None:
+    def show_notes(self, network: LoadedNetwork) -> None:
+        """Say what a reader of the pictures should know of the network and of the maps' place."""
+        show_note(network)
+        self._suggest_placement(network)
+
+    def _suggest_placement(self, network: LoadedNetwork) -> None:
         """Say where the crop's map belongs, if it is stretched and nobody asked for that."""
         is_ports = network.name in zoo.MODELS and network.name != zoo.EMBEDDED
         context = click.get_current_context(silent=True)

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from cam.caffe.loaded import LoadedNetwork
 from cam.cli.declaring import argument
-from cam.cli.messages import report_failures, show_note
+from cam.cli.messages import report_failures
 from cam.cli.options import JsonOption
 from cam.cli.progress import progress_bar
 from cam.errors import CamError
@@ -79,7 +78,7 @@ class PictureRun:
         self,
         work: Callable[[NamedPicture], dict[str, Any]],
         as_json: bool,
-        network: LoadedNetwork | None = None,
+        show_notes: Callable[[], None] | None = None,
     ) -> int:
         """Do the work on each picture that can be read, then say which could not be.
 
@@ -89,8 +88,8 @@ class PictureRun:
             Takes a `NamedPicture` and returns what JSON is to say of it.
         as_json : bool
             Print that.
-        network : cam.caffe.loaded.LoadedNetwork, optional
-            The network that does it; it is said if that is the embedded one.
+        show_notes : callable, optional
+            Says what should be known of the results, once there are some.
 
         Returns
         -------
@@ -105,8 +104,8 @@ class PictureRun:
         results = [work(one) for one in self._readable()]
         if not results:
             self._raise_failures()
-        if network is not None:
-            show_note(network)
+        if show_notes is not None:
+            show_notes()
         code = report_failures(self._failures)
         if as_json:
             click.echo(json.dumps(results, indent=2))

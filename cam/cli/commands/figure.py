@@ -15,7 +15,6 @@ from cam.batch.store import read_class_names
 from cam.cli.completing import complete_classes
 from cam.cli.declaring import Count, argument, as_command, names_of, option, output_option
 from cam.cli.drawing import OverlayOptions
-from cam.cli.messages import show_note
 from cam.cli.options import BoxOptions, ForwardOptions, StyleOptions, values_for
 from cam.cli.progress import progress_bar
 from cam.engines.protocol import FLOAT32
@@ -125,8 +124,7 @@ def figure(options: FigureOptions) -> None:
     with progress_bar("pictures", request.count) as bar:
         request = replace(request, report=bar.advance)
         sheet = FIGURES[options.name].make(request)
-    options.suggest_placement(request.model.network)
-    show_note(request.model.network)
+    options.show_notes(request.model.network)
     for path in files:
         save_sheet(sheet, path)
         click.echo(f"written to {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,6 @@ def _in_photographs(request: LocalizeRequest) -> int:
     rule, style = request.box_rule, request.chosen_style
     pictures = request.find(request.output)
     model = request.open()
-    request.suggest_placement(model.network)
     classes = request.chosen_classes(model)
 
     def find(one: NamedPicture) -> dict[str, Any]:
@@ -77,4 +77,4 @@ def _in_photographs(request: LocalizeRequest) -> int:
         save_located(one.folder, one.picture, located)
         return report_located(one, located, request.as_json)
 
-    return pictures.each(find, request.as_json, model.network)
+    return pictures.each(find, request.as_json, partial(request.show_notes, model.network))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,6 @@ def explain_pictures(request: RunRequest) -> int:
     with clock.step("network's load"):
         model = request.open(backward=request.saliency)
         model.warm_up(style)
-    request.suggest_placement(model.network)
     classes = request.chosen_classes(model)
 
     def explain(one: NamedPicture) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def explain_pictures(request: RunRequest) -> int:
             show_overlays(result, drawing)
         return {"image": one.name, "folder": str(one.folder), **result.to_dict()}
 
-    code = pictures.each(explain, request.as_json, model.network)
+    code = pictures.each(explain, request.as_json, partial(request.show_notes, model.network))
     if request.timings:
         clock.print()
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ def saliency(request: SaliencyRequest) -> int:
     rule, style, drawing = request.box_rule, request.chosen_style, request.drawing
     pictures = request.find(request.output)
     model = request.open(backward=True)
-    request.suggest_placement(model.network)
     classes = request.chosen_classes(model)
 
     def explain(one: NamedPicture) -> dict[str, Any]:
@@ -66,4 +66,4 @@ def saliency(request: SaliencyRequest) -> int:
         save_located(one.folder, one.picture, located)
         return {**result.to_dict(), **report_located(one, located, request.as_json)}
 
-    return pictures.each(explain, request.as_json, model.network)
+    return pictures.each(explain, request.as_json, partial(request.show_notes, model.network))
