@@ -11,11 +11,14 @@ Lapedriza, Oliva, Torralba, CVPR 2016).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+# The module `typing` alone takes longer to import than all that stands here.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cam.caffe.preprocessing import Preprocessing
     from cam.errors import CamError
     from cam.explain.drawing import Drawing

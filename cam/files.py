@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from cam.errors import CamError, MissingFileError
+from cam.errors import CamError, InvalidValueError, MissingFileError
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -73,10 +73,14 @@ def reading(path: PathLike, what: str = "") -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise CamError(f"cannot read {name}: not text in UTF-8") from error
     except ValueError as error:
-        # A path with a NUL in it.
-        if "null" not in str(error):
+        if not _is_of_a_nul(error):
             raise
-        raise CamError(f"cannot read {name!r}: {error}") from error
+        raise InvalidValueError(f"cannot read {name!r}: {error}") from error
+
+
+def _is_of_a_nul(error: ValueError) -> bool:
+    """Tell whether an error is that of a path with a NUL in it."""
+    return str(error).startswith("embedded null")
 
 
 @contextmanager
@@ -260,25 +264,46 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        prefix, suffix = _around(target)
-        handle, name = tempfile.mkstemp(suffix, prefix, target.parent)
-    except OSError as error:
-        raise CamError(f"cannot write {target}: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(target)
+        with made_folder(target.parent), _temporary(target) as temporary:
+            yield temporary
+            temporary.chmod(0o666 & ~_UMASK)
+            temporary.replace(target)
     except CamError:
         raise
     except OSError as error:
         raise CamError(f"cannot write {target}: {error.strerror or error}") from error
+    except ValueError as error:
+        if not _is_of_a_nul(error):
+            raise
+        raise InvalidValueError(f"cannot write {os.fspath(target)!r}: {error}") from error
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    prefix, suffix = _around(target)
+    handle, name = tempfile.mkstemp(suffix, prefix, target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
     finally:
         # Where all went well, there is none of this name any more.
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Create a folder; what of it is new and still empty goes again if the block fails."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _around(target: Path) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Check that a batch loses nothing: killed at random moments, on a full disk, on a broken cluster.
+"""Check that a batch loses nothing: killed at any moment, on a full disk, on a broken cluster.
 
 Each check compares the store that came through the fault with that of an undisturbed run, byte
 for byte. Runs on Linux in a few minutes; exit code 1 if a check fails.
@@ -26,6 +26,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cam.files import TEMPORARY_PREFIX
+
 PHOTOGRAPH = Path(__file__).parents[1] / "cam" / "data" / "coffee.png"
 PICTURES = 240
 OPTIONS = (
@@ -44,7 +46,12 @@ class CheckError(Exception):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=30, help="runs that are killed")
+    parser.add_argument(
+        "--kills", type=int, default=40, help="runs that are killed while a piece is written"
+    )
+    parser.add_argument(
+        "--random-kills", type=int, default=20, help="runs that are killed at any moment"
+    )
     parser.add_argument("--seed", type=int, default=None, help="of the moments; random if absent")
     parser.add_argument(
         "--require-mount", action="store_true", help="fail where a full disk cannot be made"
@@ -61,7 +68,9 @@ def main() -> None:
         seconds = time.perf_counter() - begun
         print(f"undisturbed: {committed(reference)} pieces in {seconds:.1f} s")
         try:
-            check_kills(pictures, reference, folder, options.kills, random.Random(seed))
+            for count, while_writing in ((options.kills, True), (options.random_kills, False)):
+                moments = random.Random(seed)
+                check_kills(pictures, reference, folder, count, moments, while_writing)
             check_full_disk(pictures, reference, folder, options.require_mount)
             check_killed_worker(pictures, reference, folder)
         except CheckError as error:
@@ -109,11 +118,16 @@ def visible_files(folder: Path) -> list[str]:
 
 
 def check_kills(
-    pictures: Path, reference: Path, folder: Path, count: int, moments: random.Random
+    pictures: Path,
+    reference: Path,
+    folder: Path,
+    count: int,
+    moments: random.Random,
+    while_writing: bool,
 ) -> None:
-    """Kill a run at a random moment and let a second one finish, many times."""
+    """Kill a run at a random moment, or in the middle of a piece, and let a second one finish."""
     whole = committed(reference)
-    pieces = []
+    pieces: list[int] = []
     while len(pieces) < count:
         store = folder / "killed"
         process = subprocess.Popen(
@@ -123,15 +137,25 @@ def check_kills(
         wanted = moments.randrange(whole)
         while committed(store) < wanted and process.poll() is None:
             time.sleep(0.002)
-        time.sleep(moments.expovariate(1 / 0.05) if wanted else moments.uniform(0, 2))
+        if while_writing:
+            while not half_written(store) and process.poll() is None:
+                pass
+        else:
+            time.sleep(moments.expovariate(1 / 0.05) if wanted else moments.uniform(0, 2))
         process.kill()
-        # One that was done already does not count.
-        if process.wait() == KILLED:
+        # One that was done already does not count, nor a piece that got its name in time.
+        if process.wait() == KILLED and (half_written(store) or not while_writing):
             pieces.append(committed(store))
             run(pictures, store, EXIT_SOME_FAILED)
             check_same(reference, store)
         shutil.rmtree(store, ignore_errors=True)
-    print(f"killed {count} times, all stores the same; pieces when killed: {sorted(pieces)}")
+    what = "while a piece was half written" if while_writing else "at random moments"
+    print(f"killed {count} times {what}, all stores the same; pieces then: {sorted(pieces)}")
+
+
+def half_written(store: Path) -> bool:
+    """Tell whether there is a piece under a temporary name."""
+    return any(store.glob(f"pieces/{TEMPORARY_PREFIX}*"))
 
 
 def committed(store: Path) -> int:

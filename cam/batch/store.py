@@ -15,7 +15,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import islice, zip_longest
@@ -52,7 +52,7 @@ from cam.batch.record import (
     recorded,
 )
 from cam.errors import CamError
-from cam.files import TEMPORARY_PREFIX, PathLike, atomic_path, read_json, read_text
+from cam.files import TEMPORARY_PREFIX, PathLike, atomic_path, made_folder, read_json, read_text
 from cam.pictures.lists import Entry
 
 _CLASSES, _SUMMARY, _FAILED = "classes.txt", "summary.json", "failed.csv"
@@ -430,17 +430,11 @@ def _rows(folder: PathLike) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _usable_folder(folder: Path) -> Iterator[None]:
     """Create the store's folder, or check it; remove what is created and still empty on failure."""
-    with _writing(folder):
-        created = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
+    with ExitStack() as stack:
+        with _writing(folder):
+            stack.enter_context(made_folder(folder))
         _check_usable(folder)
         yield
-    except BaseException:
-        for path in created:
-            with suppress(OSError):
-                path.rmdir()
-        raise
 
 
 def _begin(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from cam import __version__
+from cam.__main__ import STOPPING
 from cam.cli import exit_codes
+from cam.cli.signals import Stopped
 from cam.errors import CamError
 
 __all__ = ["COMMANDS", "main"]
@@ -32,6 +36,9 @@ COMMANDS = _summaries()
 """The table of commands: a module of `cam.cli.commands` for each, and its first line as help."""
 
 LONGEST_MESSAGE = 1000
+
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a full or broken device says where no file is named: standard output is one, for example."""
 
 
 class _LazyGroup(click.Group):
@@ -68,17 +75,17 @@ def cli(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code; errors are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     try:
-        signal.signal(signal.SIGTERM, _terminate)
         code = cli.main(arguments, prog_name="cam", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", exit_codes.INTERRUPTED)
-    except _Terminated:
-        _fail("terminated", exit_codes.TERMINATED)
+        _fail(*STOPPING[signal.SIGINT])
+    except Stopped as stopped:
+        _fail(*STOPPING[stopped.number])
     except BrokenPipeError:
         # The reader of a pipe has closed it, as `head` does.
         sys.stderr.close()
@@ -88,22 +95,45 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         if isinstance(error, CamError):
             _fail(str(error), exit_codes.BAD_INPUT)
+        if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+            _drop_output()
+            _fail(f"cannot write: {error.strerror}", exit_codes.BAD_INPUT)
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            _fail("the working folder is gone; go to another one", exit_codes.BAD_INPUT)
         said = f"an error in the program: {type(error).__name__}: {error}"
         _fail(f"{said} (cam --debug … shows the traceback)", exit_codes.INTERNAL_ERROR)
     sys.exit(code if isinstance(code, int) else exit_codes.SUCCESS)
-
-
-class _Terminated(BaseException):
-    """SIGTERM came: unwinds the stack, so that nothing half-written stays."""
-
-
-def _terminate(*_: Any) -> NoReturn:
-    raise _Terminated
 
 
 def _fail(message: str, code: int) -> NoReturn:
     line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
     if len(line) > LONGEST_MESSAGE:
         line = f"{line[:LONGEST_MESSAGE]} …"
-    click.echo(f"cam: {line}", err=True)
+    # Standard error may be a full disk, too.
+    with suppress(OSError):
+        click.echo(f"cam: {line}", err=True)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that whoever started the command has closed (``>&-``).
+
+    Otherwise the first file that is opened takes their place.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+
+
+def _is_somewhere() -> bool:
+    """Tell whether there is a working folder: another process may have removed it."""
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
+
+
+def _drop_output() -> None:
+    """Forget what could not be printed: Python would try again when it ends, and fail again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import click
 
+from cam.cli.signals import stoppable
+
 Count = Annotated[int, click.IntRange(min=1)]
 """A number that is 1 or more."""
 
@@ -73,7 +75,8 @@ def as_command(function: Callable[[Any], int | None]) -> click.Command:
     request = get_type_hints(function)[parameter]
 
     def run(**values: Any) -> int | None:
-        return function(request(**values))
+        with stoppable():
+            return function(request(**values))
 
     return click.Command(
         function.__name__.replace("_", "-"),
