@@ -5,23 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
-from rich import progress
-from rich.console import Console
-from rich.text import Text
-
-
-class Rate(progress.ProgressColumn):
-    """How many pictures are done in a second."""
-
-    def render(self, task: progress.Task) -> Text:
-        """Say it as soon as it is known."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} pictures/s")
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 
 class Bar:
-    """Shows how many of something are done.
+    """Is told how many of something are done; shows nothing itself.
 
     Attributes
     ----------
@@ -29,27 +21,43 @@ class Bar:
         How many were done since the bar is shown.
     """
 
-    def __init__(self, shown: progress.Progress, description: str, total: int | None) -> None:
-        self._shown = shown
-        self._task = shown.add_task(description, total=total)
+    def __init__(self) -> None:
         self.advanced = 0
 
     def begin(self, done: int, total: int) -> None:
         """Start with what was done before, which does not count for the rate."""
-        self._shown.reset(self._task, total=total, completed=done)
 
     def advance(self, count: int) -> None:
         """Add to what is done."""
         self.advanced += count
-        self._shown.advance(self._task, count)
 
     def move(self, done: int, total: int | None) -> None:
         """Say what is done in all."""
+
+
+class _ShownBar(Bar):
+    """A bar on a terminal."""
+
+    def __init__(self, shown: Progress, description: str, total: int | None) -> None:
+        super().__init__()
+        self._shown = shown
+        self._task = shown.add_task(description, total=total)
+
+    def begin(self, done: int, total: int) -> None:
+        self._shown.reset(self._task, total=total, completed=done)
+
+    def advance(self, count: int) -> None:
+        super().advance(count)
+        self._shown.advance(self._task, count)
+
+    def move(self, done: int, total: int | None) -> None:
         self._shown.update(self._task, completed=done, total=total)
 
 
 def bar_console() -> Console:
     """Return the console for a bar: standard error, or none where that is not a terminal."""
+    from rich.console import Console
+
     # Silent as a whole: a bar that is told not to show prints an empty line before rich 15.
     return Console(stderr=True, quiet=not sys.stderr.isatty())
 
@@ -58,8 +66,9 @@ def bar_console() -> Console:
 def progress_bar(
     description: str,
     total: int | None = None,
-    count: type[progress.ProgressColumn] = progress.MofNCompleteColumn,
-    rate: type[progress.ProgressColumn] | None = None,
+    *,
+    of_bytes: bool = False,
+    rate: bool = False,
     stays: bool = False,
 ) -> Iterator[Bar]:
     """Show a bar while the block runs, and after it if it stays.
@@ -70,19 +79,44 @@ def progress_bar(
         What stands before it.
     total : int, optional
         How many there are, if that is known.
-    count, rate : type of rich.progress.ProgressColumn
-        What stands behind it, before the time left.
+    of_bytes : bool
+        Whether bytes are counted.
+    rate : bool
+        Whether it says how many are done in a second: pictures, or bytes.
     stays : bool
         Whether it stays when the block is done.
     """
-    columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), count()]
-    columns += [rate()] if rate else []
-    columns += [progress.TimeRemainingColumn()]
-    with progress.Progress(*columns, console=bar_console(), transient=not stays) as shown:
-        yield Bar(shown, description, total)
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich import progress
+
+    rates = progress.TransferSpeedColumn() if of_bytes else _rate_column()
+    with progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn() if of_bytes else progress.MofNCompleteColumn(),
+        *([rates] if rate else []),
+        progress.TimeRemainingColumn(),
+        console=bar_console(),
+        transient=not stays,
+    ) as shown:
+        yield _ShownBar(shown, description, total)
+
+
+def _rate_column() -> ProgressColumn:
+    """Return a column that says how many pictures are done in a second, once that is known."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.1f} pictures/s")
+
+    return Rate()
 
 
 def download_bar(name: str) -> AbstractContextManager[Bar]:
     """Show a bar for the bytes of a download."""
-    count, rate = progress.DownloadColumn, progress.TransferSpeedColumn
-    return progress_bar(name, count=count, rate=rate, stays=True)
+    return progress_bar(name, of_bytes=True, rate=True, stays=True)

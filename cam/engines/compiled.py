@@ -88,7 +88,7 @@ def compile_cached(
     with suppress(OSError, CamError):
         exported = compiled.export_model()
         # Older releases of OpenVINO give the bytes themselves.
-        _write(path, exported if isinstance(exported, bytes) else exported.getvalue())
+        _write(path, exported if isinstance(exported, bytes) else exported.getbuffer())
     return compiled
 
 
@@ -119,15 +119,15 @@ def _read(path: Path) -> bytes | None:
     try:
         if not _is_the_users_alone(path):
             return None
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            digest, content = file.read(DIGEST_BYTES), file.read()
         os.utime(path)
     except OSError:
         return None
-    digest, content = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     return content if _digest(path, content) == digest else None
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(_digest(path, content))

@@ -7,11 +7,12 @@ with its padding. What is here gives blobs that are written in place a tensor fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from cam.caffe.caffemodel import Blobs
@@ -74,13 +75,14 @@ def to_onnx(
             network.name or "network",
             [graph.described(name, graph.shapes[name]) for name in network.inputs],
             described,
-            graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="cam",
     )
-    onnx.checker.check_model(model)
+    # One by one, since together they are as large as the weights, and copied each time.
+    for initializer in graph.initializers():
+        model.graph.initializer.append(initializer)
     return model
 
 
@@ -92,7 +94,7 @@ class _Graph:
         self.any_batch = any_batch
         self.shapes = network.blob_shapes
         self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
+        self.constants: list[tuple[str, NDArray[Any]]] = []
         self.tensors = {name: name for name in network.inputs}
         changing = (one for one in network.layers if not LAYER_TYPES[one.type].is_identity)
         self.last_writers = {top: layer for layer in changing for top in layer.tops}
@@ -134,8 +136,12 @@ class _Graph:
         """Add an initializer and return its name."""
         full_name = self._unique(f"{layer.name}:{name}")
         array = np.asarray(values, dtype, order="C")
-        self.initializers.append(numpy_helper.from_array(array, full_name))
+        self.constants.append((full_name, array))
         return full_name
+
+    def initializers(self) -> Iterator[onnx.TensorProto]:
+        """Yield the constants as ONNX has them."""
+        return (numpy_helper.from_array(array, name) for name, array in self.constants)
 
     def _unique(self, name: str) -> str:
         """Return a name for a tensor that no other has, and keep it."""

@@ -24,14 +24,11 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from cam.errors import CamError
-from cam.files import atomic_path, open_regular, read_json, sha256_of, write_json
-
-DIGESTS = "sha256.json"
-"""The record of digests, a file in the folder of the files that it is of."""
+from cam.files import atomic_path, open_regular, sha256_of, write_json
+from cam.zoo.digests import DIGESTS, check_recorded, read_digests
 
 MAX_BYTES = 4 * 2**30
 CHUNK = 1 << 20
-_MOST_DIGESTS_BYTES = 2**20
 
 ANSWER_SECONDS, TIMEOUT_SECONDS = 30, 60
 """How long a server may take to answer, and then to say something more."""
@@ -327,37 +324,6 @@ def _too_large(source: str, max_bytes: int) -> CamError:
     return CamError(f"{source}: over {max_bytes} bytes, too large for what it should be")
 
 
-def check_recorded(path: Path, digest: str, source: Path | None = None) -> bool:
-    """Compare a file's digest with the one recorded for its name.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    digest : str
-        Its SHA-256.
-    source : pathlib.Path, optional
-        The file with this digest, where it is still to be copied to `path`; errors name it.
-
-    Returns
-    -------
-    bool
-        True if a record was there and agrees, False if there was none.
-
-    Raises
-    ------
-    CamError
-        If the record is of other bytes.
-    """
-    recorded = _read_digests(path.parent).get(path.name)
-    if recorded is not None and recorded != digest:
-        raise CamError(
-            f"{source or path}: its SHA-256 is {digest}, and {recorded} was recorded when it "
-            f"was first seen; if the change is meant, remove its line from {path.parent / DIGESTS}"
-        )
-    return recorded is not None
-
-
 def _check_and_record(
     target: Path, digest: str, expected: str | None = None, source: Path | None = None
 ) -> bool:
@@ -369,16 +335,6 @@ def _check_and_record(
     with _locked(record):
         recorded = check_recorded(target, digest, source)
         if not recorded:
-            digests = {**_read_digests(target.parent), target.name: digest}
+            digests = {**read_digests(target.parent), target.name: digest}
             write_json(record, dict(sorted(digests.items())))
     return not recorded and expected is None
-
-
-def _read_digests(folder: Path) -> dict[str, Any]:
-    path, what = folder / DIGESTS, "the recorded digests in"
-    if not path.exists():
-        return {}
-    digests = read_json(path, what, _MOST_DIGESTS_BYTES)
-    if not isinstance(digests, dict):
-        raise CamError(f"cannot read {what} {path}: not a table of names")
-    return digests

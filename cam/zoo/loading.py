@@ -17,7 +17,7 @@ from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, models_folder, sha256_of
 from cam.zoo.class_names import class_names, default_class_names
 from cam.zoo.companion import read_companion
-from cam.zoo.download import check_recorded
+from cam.zoo.digests import check_recorded
 from cam.zoo.table import EMBEDDED, get
 from cam.zoo.weights import find_weights
 

@@ -11,12 +11,15 @@ import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cam.caffe.network import load_network, load_weights
 from cam.errors import CamError, MissingFileError
 from cam.files import PathLike, models_folder, sha256_of
-from cam.zoo.download import Progress, fetch_file
 from cam.zoo.table import ZooModel
+
+if TYPE_CHECKING:
+    from cam.zoo.download import Progress
 
 ENVIRONMENT_VARIABLE = "CAM_MODELS"
 """Names a folder in which weights are looked for first."""
@@ -155,6 +158,9 @@ def fetch(
         raise CamError(f"the weights of {model.name!r} come with the project; nothing to fetch")
     target = fetch_folder() / model.caffemodel
     sources = (source,) if source else model.urls
+    # What fetching imports takes longer than what loading does.
+    from cam.zoo.download import fetch_file
+
     fetched = fetch_file(target, sources, partial(check_weights, model=model), progress)
     notes = (*fetched.notes, ONLY_SHAPES_CHECKED) if fetched.first_seen else fetched.notes
     return replace(fetched.checked, path=target, notes=notes)

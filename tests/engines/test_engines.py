@@ -17,6 +17,7 @@ from locations import REPOSITORY
 from networks import loaded
 from numpy.typing import NDArray
 
+from cam import zoo
 from cam.caffe.head import Head, find_head
 from cam.caffe.network import Network, load_network
 from cam.engines import ENGINES, open_engine
@@ -397,3 +398,17 @@ def test_a_probe_for_a_gpu_runs_nothing_from_the_working_folder(
     monkeypatch.setattr("cam.engines.caffe._has_cuda_driver", lambda: True)
     assert caffe_engine.gpu_works() is False
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(("model", "parts"), [(zoo.EMBEDDED, [2, 1]), ("googlenet", [3])])
+def test_few_crops_run_at_once_where_memory_takes_the_time(model: str, parts: list[int]) -> None:
+    network = zoo.load_network(model, seed=None if model == zoo.EMBEDDED else 0)
+    engine = OpenVinoEngine(network, 1)
+    batch = np.random.default_rng(0).uniform(-1, 1, (3, 3, 224, 224)).astype(np.float32)
+    output = engine.forward(batch)
+    assert sorted(count for count, _ in engine._compiled) == sorted(set(parts))
+    for submitted in [engine.submit(batch) for _ in range(3)]:
+        np.testing.assert_allclose(submitted().scores, output.scores, atol=1e-6)
+    alone = np.concatenate([engine.forward(batch[k : k + 1]).activations for k in range(3)])
+    assert relative_difference(output.activations, alone) < 1e-5
+    assert engine.requests_in_flight(3) >= 1

@@ -19,7 +19,7 @@ from cam.cli.commands.store import summary_lines
 from cam.cli.declaring import Count, argument, as_command, choice, option, output_option
 from cam.cli.messages import report_failures, say, show_note
 from cam.cli.options import ForwardOptions, JsonOption, StyleOptions, TopOption, values_for
-from cam.cli.progress import Rate, progress_bar
+from cam.cli.progress import progress_bar
 from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError
 from cam.localization import Rule
@@ -138,7 +138,7 @@ def _run(request: BatchRequest, options: BatchOptions) -> tuple[Summary, int]:
         from cam.batch.cluster import DaskRunner
 
         runner = DaskRunner(request.scheduler, request.open, say_workers)
-    with progress_bar("pictures", rate=Rate, stays=True) as bar:
+    with progress_bar("pictures", rate=True, stays=True) as bar:
         summary = run_batch(
             model,
             request.inputs,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import onnx
 
 from cam.cli.declaring import argument, as_command
 from cam.cli.messages import show_note
@@ -32,5 +33,6 @@ def export(request: ExportRequest) -> None:
     show_note(loaded)
     outputs = (loaded.head.last_conv, loaded.head.scores)
     exported = to_onnx(loaded.network, loaded.weights, outputs)
+    onnx.checker.check_model(exported)
     write_bytes(request.output, exported.SerializeToString(deterministic=True))
     click.echo(f"{request.output}: input {loaded.network.input_name}, outputs {', '.join(outputs)}")

@@ -14,7 +14,7 @@ from cam.cli.commands.batch import FAILURES_SHOWN, say_workers
 from cam.cli.declaring import Count, argument, as_command, option, output_option
 from cam.cli.messages import report_failures, show_note
 from cam.cli.options import ForwardOptions, JsonOption, values_for
-from cam.cli.progress import Rate, progress_bar
+from cam.cli.progress import progress_bar
 from cam.learning.classifier import ClassifierOptions
 from cam.learning.crops import PAPER_ACCURACIES, LearnedCrops, learn_with_crops
 from cam.learning.learn import FEATURES, Learned, LearnOptions
@@ -89,7 +89,7 @@ def learn(request: LearnRequest) -> int:
 
         runner = DaskRunner(request.scheduler, request.open, say_workers)
     crops: LearnedCrops | None = None
-    with progress_bar("pictures", rate=Rate, stays=True) as bar:
+    with progress_bar("pictures", rate=True, stays=True) as bar:
         what = (model, request.train, request.output, request.test, options)
         if request.crop:
             crops = learn_with_crops(*what, progress=bar, runner=runner)

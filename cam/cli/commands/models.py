@@ -16,7 +16,7 @@ from cam.cli.declaring import argument, as_command, option
 from cam.cli.progress import download_bar
 from cam.errors import CamError
 from cam.zoo import weights
-from cam.zoo.download import check_recorded
+from cam.zoo.digests import check_recorded
 
 
 @click.group(invoke_without_command=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cam.cli.declaring import Count, argument, as_command, option, output_option
-from cam.cli.progress import Rate, progress_bar
+from cam.cli.progress import progress_bar
 from cam.viewer.report import PER_PAGE, ReportSummary, count_pictures, write_report
 
 
@@ -33,7 +33,7 @@ def report(request: ReportRequest) -> None:
     draws them.
     """
     total = count_pictures(request.inputs)
-    with progress_bar("pictures", total, rate=Rate) as bar:
+    with progress_bar("pictures", total, rate=True) as bar:
         summary = write_report(request.inputs, request.output, request.per_page, bar.advance)
     for line in _lines(request.output, summary):
         click.echo(line)
