@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cam.errors import CamError
     from cam.explain.drawing import Drawing
     from cam.explain.explanation import Explanation
+    from cam.explain.grid import Grid
     from cam.explain.model import CamModel, load, load_files
     from cam.maps.activation_maps import py_returnCAMmap
     from cam.maps.colors import im2double, py_map2jpg
@@ -32,6 +33,7 @@ __all__ = [
     "CamModel",
     "Drawing",
     "Explanation",
+    "Grid",
     "Preprocessing",
     "im2double",
     "load",
@@ -45,6 +47,7 @@ _HOMES = {
     "CamModel": "cam.explain.model",
     "Drawing": "cam.explain.drawing",
     "Explanation": "cam.explain.explanation",
+    "Grid": "cam.explain.grid",
     "Preprocessing": "cam.caffe.preprocessing",
     "im2double": "cam.maps.colors",
     "load": "cam.explain.model",

@@ -67,14 +67,20 @@ class OverlayOptions:
 
 
 @dataclass(frozen=True)
-class DrawingOptions(OverlayOptions):
-    """How a picture's result is drawn and written."""
+class SheetOptions(OverlayOptions):
+    """How several results are drawn side by side."""
 
     boxes: Rule | None = option(
         "Draw the boxes of each class, by the original's rule or the paper's."
     )
-    color_bar: bool = option("Put the colours and the values they stand for beside overlays.")
     plain_names: bool = option("Leave WordNet ids out of captions, file names and lines.")
-    columns: Count | None = option("How many pictures stand side by side in the montage.")
+    columns: Count | None = option("How many pictures stand side by side.")
+
+
+@dataclass(frozen=True)
+class DrawingOptions(SheetOptions):
+    """How a picture's result is drawn and written."""
+
+    color_bar: bool = option("Put the colours and the values they stand for beside overlays.")
     format: str = choice("What pictures are written as; pdf and svg need matplotlib.", FORMATS)
     rgba: bool = option("Write heat maps with transparency, to be laid over the picture.")

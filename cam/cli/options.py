@@ -186,8 +186,8 @@ class TopOption:
 
 
 @dataclass(frozen=True)
-class NamedClassOption(TopOption):
-    """The classes that a command was asked for: the top ones, or named ones."""
+class NamedClassOption:
+    """Classes by their names."""
 
     named_classes: tuple[str, ...] = option(
         "This class in place of the top ones: its index from 0, name or WordNet id. May be "
@@ -199,8 +199,8 @@ class NamedClassOption(TopOption):
 
 
 @dataclass(frozen=True)
-class ClassOptions(NamedClassOption):
-    """The classes that a model was asked for."""
+class ClassOptions(TopOption, NamedClassOption):
+    """The classes that a command was asked for: the top ones, or named ones."""
 
     def chosen_classes(self, model: CamModel) -> list[int] | None:
         """Return the indices of the named classes, or None if the top ones are wanted.

@@ -31,6 +31,7 @@ from cam.explain.drawing import (
     scaled_size,
     with_color_bar,
 )
+from cam.explain.grid import explanation_html
 from cam.explain.styles import PLACEMENTS, Style, get_style
 from cam.files import PathLike
 from cam.localization import (
@@ -45,7 +46,7 @@ from cam.maps.activation_maps import pooled_features, return_cam_map
 from cam.maps.montage import captioned, montage
 from cam.matlab import save_features
 from cam.pictures.reading import Picture, PictureSource, read_picture, write_picture
-from cam.zoo import find_class
+from cam.zoo import find_class, short_name
 
 ClassChoice = int | str
 """A class by its index from 0, or by its name, WordNet id or a part of its name."""
@@ -62,7 +63,7 @@ class ClassLayer(NamedTuple):
     pools_maximum: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """What the network saw in one picture: classes, and where the evidence for each lies.
 
@@ -111,6 +112,17 @@ class Explanation:
     output: NetworkOutput | None = None
     class_layer: ClassLayer | None = None
     source: PictureSource | None = None
+
+    def __repr__(self) -> str:
+        best = "no class"
+        if len(self.indices):
+            best = f"{short_name(self.names[0])} {self.probabilities[0]:.3f}"
+        more = f" and {len(self.indices) - 1} more" if len(self.indices) > 1 else ""
+        made = ", ".join(str(self.record[key]) for key in ("model", "style") if key in self.record)
+        return f"<Explanation of {self.path or 'a picture'}: {best}{more}; {made}>"
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self)
 
     @property
     def picture(self) -> Picture:
@@ -396,7 +408,10 @@ class Explanation:
             return int(wanted)
         if self.class_layer is not None:
             return find_class(self.class_layer.names, wanted)
-        return int(self.indices[find_class(self.names, wanted)])
+        try:
+            return int(self.indices[find_class(self.names, wanted)])
+        except InvalidValueError as error:
+            raise CamError(f"{error}; there are maps of {'; '.join(self.names)} only") from error
 
     def picture_heat_map(self, k: int, size: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Return the grey heat map of the class of rank `k` at the picture's own size.

@@ -24,6 +24,7 @@ from cam.engines import Engine, NetworkOutput, choose_engine
 from cam.engines.protocol import FLOAT32
 from cam.errors import CamError, InvalidValueError
 from cam.explain.explanation import ClassChoice, ClassLayer, Explanation, source_of
+from cam.explain.grid import model_facts, model_html
 from cam.explain.styles import NetworkInput, Style, get_style
 from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
@@ -47,6 +48,13 @@ class CamModel:
         self.network = network
         self.engine = engine
         self.engine_choice = engine_choice
+
+    def __repr__(self) -> str:
+        facts = model_facts(self)
+        return f"<CamModel {facts['model']}: {facts['classes']} classes, {facts['engine']}>"
+
+    def _repr_html_(self) -> str:
+        return model_html(self)
 
     @property
     def name(self) -> str:

@@ -110,6 +110,41 @@ def test_a_stretched_map_of_a_network_that_is_not_the_ports_is_said(run: Run, co
         assert STRETCHED not in run("run", coffee, *asked)[2]
 
 
+def test_a_contact_sheet_is_of_pictures_results_and_stores(
+    run: Run, coffee: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "pictures" / name).write_bytes(coffee.read_bytes())
+    (tmp_path / "pictures" / "c.png").write_bytes(b"no picture")
+    assert run("run", coffee, "-o", "results", "--class", "cup", "--class", "espresso")[0] == 0
+    assert run("batch", coffee, "-o", "store")[0] == 0
+    code, output, errors = run("montage", "pictures", "results", "store", "--columns", 2)
+    assert (code, output) == (3, "montage.png: 4 pictures\n")
+    assert "c.png" in errors
+    assert cv2.imread("montage.png").shape == (2 * 300 + 8, 2 * 256 + 8, 3)
+    code, output, _ = run(
+        *("montage", "results", "--class", "espresso", "--class", "cup", "-o", "two.jpg"),
+        *("--size", 400, "--columns", 2, "--alpha", 0),
+    )
+    assert (code, output) == (0, "two.jpg: 1 pictures\n")
+    sheet = cv2.imread("two.jpg")
+    assert sheet.shape[1] == 2 * 400 + 8
+    picture = cv2.resize(cv2.imread(str(coffee)), (400, 267), interpolation=cv2.INTER_AREA)
+    assert np.abs(sheet[133:400, 408:].astype(int) - picture).mean() < 5
+
+
+def test_a_contact_sheet_says_what_it_cannot_show(run: Run, coffee: Path, tmp_path: Path) -> None:
+    assert run("run", coffee, "-o", "results", "--top", 1)[0] == 0
+    code, _, errors = run("montage", "results", "--class", "tench")
+    assert (code, "maps of n07920052 espresso only" in errors) == (2, True)
+    code, _, errors = run("montage", coffee, "-o", "sheet.bmp")
+    assert (code, "not sheet.bmp" in errors) == (2, True)
+    code, _, errors = run("montage", coffee, coffee, "--most", 1)
+    assert (code, "the first 1 pictures only" in errors) == (0, True)
+    assert run("montage", tmp_path / "none")[0] == 2
+
+
 def test_the_shell_is_offered_names() -> None:
     assert complete("run", "--model", "goo") == ["googlenet", "googlenet-places205"]
     assert complete("run", "--style", "m") == ["matlab"]
@@ -117,6 +152,7 @@ def test_the_shell_is_offered_names() -> None:
     assert "viridis" in complete("figure", "--colormap", "v")
     assert complete("run", "--class", "espresso") == ["espresso\\ maker", "espresso"]
     assert complete("run", "--class", "n0792005") == ["n07920052"]
+    assert complete("mont") == ["montage"]
     assert "/a/abbey" in complete("run", "--model", "googlenet-places205", "--class", "/a/ab")
 
 

@@ -10,7 +10,7 @@ import click
 
 from cam.cli.declaring import Count, as_command, option, output_option
 from cam.cli.drawing import DrawingOptions
-from cam.cli.options import JsonOption, NamedClassOption
+from cam.cli.options import JsonOption, NamedClassOption, TopOption
 from cam.errors import CamError
 from cam.explain.drawing import Drawing
 from cam.explain.explanation import Explanation
@@ -19,7 +19,7 @@ from cam.fidelity.demo_files import fetched_demo_file, here_or_fetched
 
 
 @dataclass(frozen=True)
-class MatlabDemoRequest(NamedClassOption, DrawingOptions, JsonOption):
+class MatlabDemoRequest(TopOption, NamedClassOption, DrawingOptions, JsonOption):
     """Which features of which picture."""
 
     features: Path | None = option("Activations and scores of ten crops, a .mat file.")
