@@ -14,8 +14,9 @@ from cam.cli import main
 from cam.engines import NetworkOutput
 from cam.explain.explanation import Explanation
 from cam.explain.styles import MatlabStyle, PycaffeStyle
-from cam.fidelity import Difference, compare_files
+from cam.fidelity import Difference, compare, compare_files
 from cam.fidelity.comparison_picture import comparison_picture
+from cam.fidelity.results import decode_result, read_result, result_of
 from cam.maps.activation_maps import return_cam_map
 from cam.maps.colors import py_map2jpg
 from cam.matlab import imresize, save_features, save_network, write_mat
@@ -97,6 +98,25 @@ def test_two_runs_of_ours_differ_by_zero(folder: Path, tmp_path: Path, capsys: A
     for entry in report["quantities"]:
         assert entry["max_abs"] == entry["mean_abs"] == entry["relative"] == 0
         assert entry["correlation"] == entry["within_levels"] == 1
+
+
+def test_a_result_in_memory_is_what_its_folder_is(result: Explanation, folder: Path) -> None:
+    saved, held = read_result(folder), result_of(result)
+    assert set(held.holds) == set(saved.holds)
+    assert held.kind == saved.kind
+    assert held.crops == saved.crops
+    differences = compare(held, saved).differences
+    assert set(differences) >= {"activations", "maps", "heat_maps", "heat_pictures", "overlays"}
+    # Heat maps are saved in single precision.
+    assert all(apart.max_abs < 1e-6 for apart in differences.values())
+
+
+def test_files_in_memory_are_what_they_are_on_disk(folder: Path) -> None:
+    for name in ("features.mat", "result.jpg"):
+        on_disk = read_result(folder / name)
+        held = decode_result((folder / name).read_bytes(), name)
+        assert (held.holds, held.kind, held.notes) == (on_disk.holds, on_disk.kind, on_disk.notes)
+        assert all(apart.max_abs == 0 for apart in compare(held, on_disk).differences.values())
 
 
 def test_the_two_styles_differ_and_the_picture_shows_where(

@@ -17,7 +17,7 @@ from matlab_files import WRITERS, write_version5, write_version73
 from scipy.io import savemat
 
 from cam.errors import CamError
-from cam.matlab import read_mat
+from cam.matlab import decode_mat, read_mat
 
 FUZZ = settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -50,9 +50,11 @@ def read_or_refuse(path: Path, seconds: float = 11) -> None:
 
 
 def refused(path: Path, reason: str) -> None:
-    with pytest.raises(CamError, match=reason) as raised:
-        read_mat(path)
-    assert str(raised.value).isprintable()
+    """See that a file is refused, and its bytes in memory are, too."""
+    for read in (lambda: read_mat(path), lambda: decode_mat(path.read_bytes(), path.name)):
+        with pytest.raises(CamError, match=reason) as raised:
+            read()
+        assert str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +227,8 @@ def test_numbers_in_another_file_are_refused(tmp_path: Path) -> None:
     for name in ("x", "y", "z"):
         with pytest.raises(CamError, match=f"{name} takes numbers out of other files"):
             read_mat(tmp_path / "outside.mat", [name])
+        with pytest.raises(CamError, match="other files"):
+            decode_mat((tmp_path / "outside.mat").read_bytes(), "outside.mat", [name])
 
 
 def test_links_are_refused_and_not_followed(tmp_path: Path) -> None:
@@ -240,6 +244,8 @@ def test_links_are_refused_and_not_followed(tmp_path: Path) -> None:
     for name in ("pipe", "loop", "other"):
         with pytest.raises(CamError, match=f"{name} is a link"):
             read_mat(tmp_path / "links.mat", [name])
+        with pytest.raises(CamError, match="link"):
+            decode_mat((tmp_path / "links.mat").read_bytes(), "links.mat", [name])
     assert time.monotonic() - began < 5
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -11,7 +12,7 @@ from matlab_files import CONTENTS, WRITERS, write_version5, write_version73
 from scipy.io import loadmat, savemat
 
 from cam.errors import CamError
-from cam.matlab import load_categories, read_mat, write_mat
+from cam.matlab import decode_mat, load_categories, read_mat, write_mat
 
 
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
@@ -26,6 +27,32 @@ def test_every_version_gives_the_same_values(tmp_path, writer):
             np.testing.assert_array_equal(found[name], expected, err_msg=name)
         else:
             assert found[name] == expected
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_bytes_in_memory_give_what_their_file_gives(tmp_path, writer):
+    path = tmp_path / "all.mat"
+    writer(path)
+    # There is no file of this name, and none is opened.
+    found = decode_mat(path.read_bytes(), "sent.mat", ["double", "text"])
+    assert found["text"] == CONTENTS["text"]
+    np.testing.assert_array_equal(found["double"], CONTENTS["double"])
+    with pytest.raises(CamError, match=r"sent\.mat has no variable single2"):
+        decode_mat(path.read_bytes(), "sent.mat", ["single2"])
+
+
+def test_no_bytes_are_no_file(tmp_path):
+    write_mat(tmp_path / "there.mat", {"x": 1})
+    with pytest.raises(CamError, match="is empty"):
+        decode_mat(b"", str(tmp_path / "there.mat"))
+
+
+def test_an_open_file_gets_the_same_bytes(tmp_path):
+    variables = {"x": np.arange(5.0), "names": ["a", "b"]}
+    write_mat(tmp_path / "written.mat", variables)
+    content = io.BytesIO()
+    write_mat(content, variables)
+    assert content.getvalue() == (tmp_path / "written.mat").read_bytes()
 
 
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)

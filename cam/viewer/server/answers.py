@@ -79,10 +79,8 @@ def _payload(explanation: Explanation, query: ExplainQuery) -> dict[str, Any]:
         # A class at a time, since an explanation keeps the heat maps that it finds boxes in.
         alone = (explanation.of_class(int(index)) for index in explanation.indices)
         boxes = [[list(box) for box in one.boxes(0)] for one in alone]
-    wants_frame = "frame" in query.include
-    given = payload(explanation, query.name, boxes=boxes, frame=None if wants_frame else "none")
-    if not wants_frame:
-        del given["frame"]
+    frame = None if "frame" in query.include else ""
+    given = payload(explanation, query.name, boxes=boxes, frame=frame)
     if "overlays" in query.include:
         for k, entry in enumerate(given["classes"]):
             entry["overlay"] = data_uri(explanation.overlay(k))

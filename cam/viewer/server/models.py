@@ -51,7 +51,7 @@ class ServedModel:
         """Return the class activation maps of a picture, as `CamModel.explain` does."""
         network_input = self.model.network_input(picture, style)
         output = self._turns_for(style.crops).forward(network_input.batch)
-        return self.model.explain_output(network_input, output, style, top, classes)
+        return self.model.explain_output(network_input, output, style, top, classes, picture)
 
     def _turns_for(self, crops: int) -> _Turns:
         with self._lock:

@@ -100,6 +100,27 @@ def test_overlay_is_the_published_one(
     assert answer.content.startswith(b"\xff\xd8")
 
 
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        {"size": "picture"},
+        {"size": "picture", "colormap": "viridis", "alpha": 0.5},
+        {"size": 300, "boxes": "paper"},
+        {"color_bar": True, "colormap": "cividis"},
+    ],
+)
+def test_overlays_are_drawn_as_the_library_draws_them(
+    client: httpx.Client,
+    model: CamModel,
+    photograph: bytes,
+    coffee: Path,
+    drawing: dict[str, Any],
+) -> None:
+    answer = client.post("/api/overlay", params=drawing, content=photograph)
+    overlay = model.explain(coffee).overlay(0, **drawing)
+    np.testing.assert_array_equal(picture_of(answer.content), overlay)
+
+
 def test_exports_hold_what_the_library_writes(
     client: httpx.Client, model: CamModel, photograph: bytes, coffee: Path
 ) -> None:

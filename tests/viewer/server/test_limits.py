@@ -54,6 +54,7 @@ def png_that_claims(width: int, height: int) -> bytes:
         ("?model=../../etc", b"", None, 422),
         ("?model=vgg16", b"PHOTO", None, 422),
         ("?class=xyzzy", b"PHOTO", None, 422),
+        ("?class=xyzzy", b"PHOTO", "application/x-www-form-urlencoded", 422),
         ("?style=matlab&placement=crop", b"PHOTO", None, 422),
         ("?colour=red", b"", None, 422),
         ("?include=everything", b"", None, 422),
@@ -103,6 +104,10 @@ def _check_line(answer: httpx.Response) -> None:
         ("GET", "/api/explain", 405),
         ("DELETE", "/api/explain", 405),
         ("POST", "/api/overlay?k=20", 422),
+        ("POST", "/api/overlay?size=0", 422),
+        ("POST", "/api/overlay?size=big", 422),
+        ("POST", "/api/overlay?alpha=2", 422),
+        ("POST", "/api/overlay?alpha=nan", 422),
         ("POST", "/api/export?format=exe", 422),
         ("POST", "/api/compare", 415),
         ("POST", "/api/compare?rank=0", 422),
@@ -112,6 +117,17 @@ def test_wrong_paths_methods_and_values_are_refused_with_one_line(
     client: httpx.Client, method: str, path: str, status: int
 ) -> None:
     answer = client.request(method, path)
+    assert answer.status_code == status
+    _check_line(answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("size=16000", 413), ("size=20000", 422), ("colormap=nix", 422)]
+)
+def test_overlays_that_cannot_be_drawn_are_refused_with_one_line(
+    client: httpx.Client, photograph: bytes, query: str, status: int
+) -> None:
+    answer = client.post(f"/api/overlay?{query}", content=photograph)
     assert answer.status_code == status
     _check_line(answer)
 
