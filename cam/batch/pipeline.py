@@ -366,7 +366,8 @@ class _OneThreadEach:
                 self._restore.close()
 
 
-_ONE_THREAD_EACH = {limit_blas: _OneThreadEach(limit_blas) for limit_blas in (False, True)}
+ONE_THREAD_EACH = {limit_blas: _OneThreadEach(limit_blas) for limit_blas in (False, True)}
+"""Contexts in which OpenCV, and with True BLAS as well, start no threads of their own."""
 
 
 @dataclass(frozen=True)
@@ -433,7 +434,7 @@ def _threads(work: BatchWork) -> Iterator[Executor]:
     """Give the threads that read pictures and make maps; other libraries start none of theirs."""
     pool = ThreadPoolExecutor(work.workers, "cam-batch")
     try:
-        with _ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
+        with ONE_THREAD_EACH[not work.model.engine.needs_blas_threads]:
             yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

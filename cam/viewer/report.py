@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from cam.batch.pipeline import ahead
+from cam.batch.pipeline import ONE_THREAD_EACH, ahead
 from cam.errors import CamError, InvalidValueError
 from cam.explain.explanation import remove_earlier
 from cam.files import PathLike, atomic_path
@@ -27,14 +27,14 @@ from cam.viewer.payload import payload
 from cam.viewer.pictures_within import pictures_within
 from cam.viewer.sources import Job, Source, open_source
 
-LARGEST = 39_000_000
+LARGEST = 39_800_000
 """Bytes of a page, at most."""
 
 PER_PAGE = 1000
 """Pictures of a page, at most."""
 
 _SCRIPT_BYTES = 100_000
-_SMALLEST_SHARE = 10_000
+_SMALLEST_SHARE = 9_000
 """Bytes for a picture and its texts, beside its maps, that a page has at least."""
 
 
@@ -96,7 +96,7 @@ def write_report(
     sources = [open_source(path) for path in inputs]
     report = _Report.of(target, sources, per_page)
     workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers, "cam-report") as pool:
+    with ONE_THREAD_EACH[True], ThreadPoolExecutor(workers, "cam-report") as pool:
 
         def start(job: tuple[int, Job]) -> Callable[[], _Prepared]:
             return pool.submit(_prepared, *job, report.share).result
