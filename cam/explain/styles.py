@@ -302,17 +302,22 @@ class MatlabStyle:
         """Do steps 1 to 3: MATLAB's bicubic resize, mean image subtracted, ten crops."""
         size = frame_size(crop_size)
         frame = self.resize(picture, size)
-        pixels = frame.transpose(2, 0, 1)
+        channels = cv2.split(frame)
         if preprocessing.channels == "RGB":
-            pixels = pixels[::-1]
-        mean = preprocessing.mean_picture(size)
-        centered = (pixels.astype(np.float32) - mean) * np.float32(preprocessing.scale)
+            channels = channels[::-1]
+        # Each channel in a piece: a picture's pixels lie three bytes apart.
+        centered = np.stack(channels).astype(np.float32)
+        centered -= preprocessing.mean_picture(size)
+        centered *= np.float32(preprocessing.scale)
+        reversed_rows = np.ascontiguousarray(centered[:, :, ::-1])
         batch = np.empty((self.crops, 3, crop_size, crop_size), np.float32)
         for pixels_of_crop, (row, column, mirrored) in zip(
             batch, ten_crop_positions(crop_size, size), strict=True
         ):
-            cut = centered[:, row : row + crop_size, column : column + crop_size]
-            pixels_of_crop[:] = cut[:, :, ::-1] if mirrored else cut
+            if mirrored:
+                column = size - crop_size - column
+            source = reversed_rows if mirrored else centered
+            pixels_of_crop[:] = source[:, row : row + crop_size, column : column + crop_size]
         return NetworkInput(frame, batch, _size_of(picture))
 
     def class_order(self, scores: NDArray[np.float32]) -> NDArray[np.intp]:
