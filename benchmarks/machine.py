@@ -32,7 +32,7 @@ def describe_machine() -> dict[str, Any]:
         if pool["user_api"] == "blas"
     }
     return {
-        "processor": processor_name(),
+        "processor": processor_class(),
         "vector_units": vector_units(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -50,6 +50,9 @@ VECTOR_UNITS = {
     "asimd": "NEON",
 }
 """The units for many numbers at a time that make a difference, as the system names them."""
+
+
+_FAMILY = {"family": "cpu family", "model": "model"}
 
 
 def vector_units() -> list[str]:
@@ -72,6 +75,13 @@ def load_average() -> float | None:
 def processor_name() -> str:
     """Return the processor's name."""
     return _said_of_processor("model name") or platform.processor() or platform.machine()
+
+
+def processor_class() -> str:
+    """Return the processor's name with its family and model, which cloud machines' names hide."""
+    numbers = [(word, _said_of_processor(name)) for word, name in _FAMILY.items()]
+    known = ", ".join(f"{word} {number}" for word, number in numbers if number)
+    return f"{processor_name()} ({known})" if known else processor_name()
 
 
 def _said_of_processor(*names: str) -> str:

@@ -18,6 +18,8 @@ COMMAND = "python -m benchmarks"
 BEGIN = f"<!-- made by `{COMMAND} --report`: what stands between these two marks is replaced -->"
 END = f"<!-- end of what `{COMMAND} --report` makes -->"
 
+_SECTION = "### "
+
 PAGE = f"""# Performance
 
 How long the work takes, beside other programs that do the same work in the same process, and how
@@ -25,6 +27,10 @@ far that is from what the machine can do. All run the same network with the same
 decoded picture, in turns; each ends with five overlays, or with the original's figure of ten crops.
 torchcam and pytorch-grad-cam get the network as plain PyTorch modules, checked against the engine;
 pytorch-grad-cam has no CAM, so that it is its GradCAM, which needs the gradient.
+
+There is one table for each class of machine. Ratios between engines depend on the processor's
+vector units: OpenVINO uses the widest that there are, the OpenBLAS under Caffe may not, and PyTorch
+has paths of its own, so that a ratio on one machine says little about another.
 
 To repeat it, in the project's folder: `pip install '.[bench]'`, then
 
@@ -98,7 +104,7 @@ def to_markdown(results: Results, picture: str = "") -> str:
     str
         Markdown.
     """
-    lines = [_header_line(results), ""]
+    lines = [_machine_heading(results["machine"]), "", _header_line(results), ""]
     lines += [f"- {line}" for line in _machine_lines(results)]
     lines += [
         "",
@@ -131,6 +137,8 @@ def to_markdown(results: Results, picture: str = "") -> str:
 def write_report(results: Results, path: PathLike, picture: PathLike | None = None) -> None:
     """Put what was measured into a Markdown page, between two marks.
 
+    What the page has of the same class of machine is replaced, and that of others stays.
+
     Parameters
     ----------
     results : mapping
@@ -148,11 +156,15 @@ def write_report(results: Results, path: PathLike, picture: PathLike | None = No
     page = Path(path)
     text = read_text(page) if page.exists() else PAGE
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    there, end, after = rest.partition(END)
     if not begin or not end:
         raise CamError(f"{path}: no place for the measurements; it needs the lines {BEGIN} {END}")
     link = os.path.relpath(picture, page.parent) if picture else ""
-    write_text(page, f"{before}{BEGIN}\n\n{to_markdown(results, link)}\n{END}{after}")
+    heading = _machine_heading(results["machine"])
+    others = [f"{_SECTION}{part.strip()}" for part in there.split(f"\n{_SECTION}")[1:]]
+    others = [part for part in others if part.partition("\n")[0] != heading]
+    sections = "\n\n".join([to_markdown(results, link).strip(), *others])
+    write_text(page, f"{before}{BEGIN}\n\n{sections}\n\n{END}{after}")
 
 
 def plot(results: Results, path: PathLike) -> None:
@@ -211,6 +223,13 @@ def _header_line(results: Results) -> str:
         f"`{model['name']}`, weights {model['weights']}; {settings['threads']} thread(s) each; "
         f"{settings['rounds']} rounds in turns, {settings['calls_per_turn']} timed calls a turn."
     )
+
+
+def _machine_heading(machine: Mapping[str, Any]) -> str:
+    """Name the class of machine."""
+    units = machine.get("vector_units")
+    suffix = f" with {', '.join(units)}" if units else ""
+    return f"{_SECTION}{machine['processor']}{suffix}"
 
 
 def _machine_lines(results: Results) -> list[str]:

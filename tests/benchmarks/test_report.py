@@ -109,3 +109,18 @@ def test_the_projects_measurements_are_read_and_shown(tmp_path: Path) -> None:
     assert measured in (REPOSITORY / "docs" / "performance.md").read_text()
     report.write_results(results, tmp_path / "again.json")
     assert report.read_results(tmp_path / "again.json") == results
+
+
+def test_each_class_of_machine_has_its_own_table(results: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    results["machine"] |= {"processor": "One", "vector_units": ["AVX2"]}
+    report.write_report(results, page)
+    other = {**results, "machine": {**results["machine"], "vector_units": ["AVX-512", "AVX2"]}}
+    report.write_report(other, page)
+    results["model"]["weights"] = "measured again"
+    report.write_report(results, page)
+    written = page.read_text()
+    headings = [line for line in written.splitlines() if line.startswith("### ")]
+    assert headings == ["### One with AVX2", "### One with AVX-512, AVX2"]
+    assert written.count("| ratio |") == 2
+    assert written.index("measured again") < written.index("### One with AVX-512")
