@@ -23,6 +23,25 @@ class MissingFileError(CamError, FileNotFoundError):
     """A file that was named is not there."""
 
 
+LONGEST_MESSAGE = 600
+"""Characters of a message on a terminal, which may name what a file holds, of any length."""
+
+
+def one_line(message: str) -> str:
+    r"""Return a message as one line that fits a terminal, with nothing in it that one obeys.
+
+    Examples
+    --------
+    >>> one_line("cannot read \\x1b[31ma.png:\\n  not a picture")
+    'cannot read [31ma.png: not a picture'
+    """
+    # The characters that count are near the front; looking at all of a long one takes time.
+    start = message[: 4 * LONGEST_MESSAGE]
+    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
+    is_whole = len(line) <= LONGEST_MESSAGE and len(start) == len(message)
+    return line if is_whole else f"{line[:LONGEST_MESSAGE]} …"
+
+
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
     """Say which known names a misspelt one may have meant.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 
 import pytest
@@ -16,8 +17,21 @@ from cam.engines.protocol import FLOAT32
 from cam.explain.styles import STYLES, get_style
 from cam.figures.types import FIGURES
 
+SECURITY = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
+LIMITS = re.findall(r"\| ([0-9,]+)[ a-z]* \| `(cam[\w.]+)` \|", SECURITY)
 COMMANDS_PAGE = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
 """The one table of all commands; README says where it is."""
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit[1])
+def test_each_limit_of_the_security_page_is_the_code_s(limit: tuple[str, str]) -> None:
+    number, name = limit
+    module, constant = name.rsplit(".", 1)
+    assert getattr(import_module(module), constant) == int(number.replace(",", ""))
+
+
+def test_each_limit_has_a_row_in_the_security_page() -> None:
+    assert len(LIMITS) == SECURITY.count("\n| ") - 2 >= 20
 
 
 @pytest.mark.parametrize("name", LAYER_TYPES)

@@ -193,7 +193,10 @@ def _softmax_behind(network: Network, layer: Layer) -> str | None:
 def _named_blob(network: Network, name: str) -> str:
     if name in network.blob_shapes:
         return name
-    return network.layer(name).tops[0]
+    layer = network.layer(name)
+    if not layer.tops:
+        raise CamError(f"{network.source}: {layer} writes no blob that could have maps")
+    return layer.tops[0]
 
 
 def _check_weights(network: Network, blob: str, layer: Layer) -> None:

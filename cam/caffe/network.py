@@ -251,6 +251,7 @@ def connect_layers(
     memory = _SharedMemory(inputs)
     for layer in running:
         try:
+            _check_finite(layer.message)
             bottoms = [_bottom_shape(shapes, blob) for blob in layer.bottoms]
             memory.check_unchanged(layer.bottoms)
             tops, weights = layer_shapes(layer, bottoms)
@@ -414,6 +415,17 @@ def _inputs(net: Any, layers: list[Layer]) -> dict[str, Shape]:
             for index, top in enumerate(layer.tops):
                 inputs[top] = shapes[min(index, len(shapes) - 1)]
     return inputs
+
+
+def _check_finite(message: Any) -> None:
+    """Refuse parameters that are no numbers, which Caffe takes and makes NaN of everything."""
+    for described, value in message.ListFields():
+        is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+        for each in value if is_list else [value]:
+            if isinstance(each, float) and not math.isfinite(each):
+                raise ShapeError(f"its {described.name} is {each}, not a finite number")
+            if hasattr(each, "ListFields"):
+                _check_finite(each)
 
 
 def _bottom_shape(shapes: Mapping[str, Shape], blob: str) -> Shape:

@@ -17,7 +17,7 @@ from cam import __version__
 from cam.__main__ import STOPPING
 from cam.cli import exit_codes
 from cam.cli.signals import Stopped
-from cam.errors import CamError
+from cam.errors import CamError, one_line
 
 __all__ = ["COMMANDS", "main"]
 
@@ -34,8 +34,6 @@ def _summaries() -> dict[str, str]:
 
 COMMANDS = _summaries()
 """The table of commands: a module of `cam.cli.commands` for each, and its first line as help."""
-
-LONGEST_MESSAGE = 1000
 
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """What a full or broken device says where no file is named: standard output is one, for example."""
@@ -109,12 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
-    if len(line) > LONGEST_MESSAGE:
-        line = f"{line[:LONGEST_MESSAGE]} …"
     # Standard error may be a full disk, too.
     with suppress(OSError):
-        click.echo(f"cam: {line}", err=True)
+        click.echo(f"cam: {one_line(message)}", err=True)
     sys.exit(code)
 
 

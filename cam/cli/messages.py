@@ -11,20 +11,21 @@ from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
 from cam.cli import exit_codes
 from cam.engines.protocol import FLOAT32
+from cam.errors import one_line
 
 
 def report_failures(failures: Iterable[object]) -> int:
     """Say what failed, and return the exit code of a command that did the rest."""
     code = exit_codes.SUCCESS
     for failure in failures:
-        click.echo(f"cam: {failure}", err=True)
+        say(str(failure))
         code = exit_codes.SOME_FAILED
     return code
 
 
 def say(line: str) -> None:
     """Say something on standard error."""
-    click.echo(f"cam: {line}", err=True)
+    click.echo(f"cam: {one_line(line)}", err=True)
 
 
 def show_note(network: LoadedNetwork) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,31 @@ def test_caffe_refuses_them_too(pycaffe: Any, tmp_path: Path) -> None:
     networks = {name: INPUT + text for name, text in REFUSED.items()}
     networks["one that fits"] = INPUT + convolution("num_output: 3 kernel_size: 2")
     assert run_by_caffe(networks, tmp_path) == ["one that fits"]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "of_nothing",
+    [
+        lambda number: layer("ReLU", f"relu_param {{ negative_slope: {number} }}"),
+        lambda number: layer("Power", f"power_param {{ shift: {number} }}"),
+        lambda number: layer(
+            "Eltwise", f"eltwise_param {{ coeff: 1 coeff: {number} }}", "data data"
+        ),
+    ],
+)
+def test_a_parameter_that_is_no_finite_number_is_refused(
+    of_nothing: Callable[[str], str], number: str
+) -> None:
+    with pytest.raises(CamError, match=rf"layer '.*its \w+ is {number}, not a finite number"):
+        parse_network(INPUT + of_nothing(number))
+
+
+def test_a_last_conv_that_writes_nothing_is_refused(models: Path) -> None:
+    text = (models / "efficientnet-lite0.prototxt").read_text(encoding="utf-8")
+    split = 'layer { name: "twins" type: "Split" bottom: "head/relu6" }'
+    with pytest.raises(CamError, match="layer 'twins' of type 'Split' writes no blob"):
+        find_head(parse_network(text + split), last_conv="twins")
 
 
 def test_a_typo_in_a_type_gets_the_nearest_names() -> None:
