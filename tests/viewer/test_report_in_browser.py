@@ -66,7 +66,7 @@ def names(page: Any) -> list[str]:
 
 def drawn(page: Any) -> None:
     """Wait until the large picture is drawn."""
-    page.wait_for_function("document.querySelector('.viewer').dataset.state === 'drawn'")
+    page.locator(".viewer[data-state=drawn]").wait_for()
 
 
 def page_of(folder: Path, explanation: Explanation) -> Path:
@@ -123,6 +123,21 @@ def test_a_reports_overlays_are_those_of_what_the_store_keeps(
         drawn(page)
         shown = pixels(page, CANVAS)
     assert np.abs(shown.astype(int) - expected.overlay(1)).max() <= 1
+
+
+def test_no_other_script_runs_and_nothing_is_asked_for(report: Path, browser: Any) -> None:
+    expected = ("Content Security Policy",)
+    with opened(browser, report, expected_errors=expected) as page:
+        ran = page.evaluate(
+            """async () => {
+              const script = document.createElement("script");
+              script.textContent = "window.ran = true";
+              document.body.append(script);
+              const asked = await fetch("https://example.org/").then(() => true, () => false);
+              return [Boolean(window.ran), asked];
+            }"""
+        )
+    assert ran == [False, False]
 
 
 def test_pictures_are_found_filtered_and_sorted(report: Path, browser: Any) -> None:

@@ -51,15 +51,20 @@ function drawnSize({ rows, columns }) {
   return [Math.max(1, Math.round(rows * scale)), Math.max(1, Math.round(columns * scale))];
 }
 
+let viewers = 0;
+
 export class Viewer {
-  /** @param {Object} colors - Tables by name, of `colorTables`. */
-  constructor(colors) {
+  /**
+   * @param {Object} colors - Tables by name, of `colorTables`.
+   * @param {function} [changed] - Called with what was changed, to be given to another's `set`.
+   */
+  constructor(colors, changed = () => {}) {
     this.colors = colors;
-    this.chosen = 0;
-    this.alpha = null;
-    this.colorMap = PUBLISHED;
-    this.wantsFrame = false;
+    this.changed = changed;
+    this.state = { chosen: 0, alpha: null, colorMap: PUBLISHED, wantsFrame: false, boxes: false };
     this.showing = 0;
+    viewers += 1;
+    this.group = `class-${viewers}`;
     this.build();
   }
 
@@ -70,6 +75,7 @@ export class Viewer {
     this.boxes.setAttribute("preserveAspectRatio", "none");
     this.stage = element("div.stage", {}, element("div.sheet", {}, this.canvas, this.boxes));
     this.sheet = this.stage.firstChild;
+    this.stages = element("div.stages", {}, this.stage);
     this.sheet.addEventListener("pointermove", (event) => this.readValue(event));
     this.sheet.addEventListener("pointerdown", (event) => this.readValue(event));
     this.sheet.addEventListener("pointerleave", () => this.say(""));
@@ -79,52 +85,46 @@ export class Viewer {
     this.node = element(
       "div.viewer",
       {},
-      element("div.view", {}, this.stage, this.readout),
+      element("div.view", {}, this.stages, this.readout),
       element("div.panel", {}, this.note, this.classes, this.buildControls()),
     );
   }
 
   buildControls() {
+    const alpha = () => this.slider.valueAsNumber / 100;
     this.slider = element("input", {
       type: "range",
       min: 0,
       max: 100,
       value: 50,
-      input: () => this.setAlpha(this.slider.valueAsNumber / 100),
+      input: () => this.change({ alpha: alpha() }),
     });
     this.published = element("input", {
       type: "checkbox",
       checked: true,
-      change: () => this.setAlpha(this.published.checked ? null : this.slider.valueAsNumber / 100),
+      change: () => this.change({ alpha: this.published.checked ? null : alpha() }),
     });
     this.opacity = element("span", { "aria-hidden": "true" });
-    const names = Object.keys(this.colors).filter((name) => !name.includes(" "));
+    const names = Object.keys(this.colors).filter((name) => name !== PUBLISHED_COLORS.matlab);
     const colors = selectBox(
       "Colours",
       [[PUBLISHED, "as published"], ...names.map((name) => [name, name])],
-      (name) => {
-        this.colorMap = name;
-        this.draw();
-      },
+      (colorMap) => this.change({ colorMap }),
     );
     const size = selectBox(
       "Size",
       [["picture", "picture"], ["frame", "frame, as published"]],
-      (value) => {
-        this.wantsFrame = value === "frame";
-        this.refresh();
-      },
+      (value) => this.change({ wantsFrame: value === "frame" }),
     );
-    this.wantsBoxes = element("input", { type: "checkbox", change: () => this.drawBoxes() });
+    this.wantsBoxes = element("input", {
+      type: "checkbox",
+      change: () => this.change({ boxes: this.wantsBoxes.checked }),
+    });
+    const opacity = element("span", {}, "Opacity of the heat ", this.opacity);
     return element(
       "div.controls",
       {},
-      element(
-        "label.field",
-        {},
-        element("span", {}, "Opacity of the heat ", this.opacity),
-        this.slider,
-      ),
+      element("label.field", {}, opacity, this.slider),
       element("label.check", {}, this.published, "Mixed as published: 0.2 picture + 0.7 heat"),
       colors.node,
       size.node,
@@ -132,10 +132,24 @@ export class Viewer {
     );
   }
 
+  /** Draw otherwise, and tell who wants to know. */
+  change(changes) {
+    this.set(changes);
+    this.changed(changes);
+  }
+
+  /** Draw otherwise; resolves when it is drawn. */
+  async set(changes) {
+    Object.assign(this.state, changes);
+    if (!this.payload) return;
+    if ("chosen" in changes || "wantsFrame" in changes) await this.refresh();
+    else this.draw();
+  }
+
   /** Show a picture; resolves when it is drawn. */
   async show(payload, chosen = 0) {
     this.payload = { ...payload, decoded: payload.maps ? decodeMaps(payload.maps) : null };
-    this.chosen = chosen;
+    this.state.chosen = chosen;
     this.listClasses();
     this.sayWhatIsMissing();
     await this.refresh();
@@ -163,10 +177,10 @@ export class Viewer {
           { title: one.name },
           element("input", {
             type: "radio",
-            name: "class",
+            name: this.group,
             value: k,
-            checked: k === this.chosen,
-            change: () => this.choose(k),
+            checked: k === this.state.chosen,
+            change: () => this.change({ chosen: k }),
           }),
           element("span.bar", {}, element("span.fill")),
           named(shortName(one.name)),
@@ -180,24 +194,18 @@ export class Viewer {
     });
   }
 
-  /** Show the class of a rank, from 0. */
-  choose(k) {
-    const radio = this.classes.querySelectorAll("input")[k];
+  /** Show the class of a rank, from 0, if there is one. */
+  choose(chosen) {
+    const radio = this.classes.querySelectorAll("input")[chosen];
     if (!radio) return;
     radio.checked = true;
-    this.chosen = k;
-    this.refresh();
-  }
-
-  setAlpha(alpha) {
-    this.alpha = alpha;
-    this.published.checked = alpha === null;
-    this.draw();
+    this.change({ chosen });
   }
 
   /** Draw the picture and its map anew. */
   async refresh() {
-    const { payload, wantsFrame } = this;
+    const { payload } = this;
+    const { chosen, wantsFrame } = this.state;
     this.showing += 1;
     const turn = this.showing;
     this.node.dataset.state = "drawing";
@@ -211,39 +219,41 @@ export class Viewer {
     this.plane = null;
     if (payload.decoded) {
       this.plane = wantsFrame
-        ? mergedMap(payload, this.chosen)
-        : pictureMap(payload, this.chosen, rows, columns);
+        ? mergedMap(payload, chosen)
+        : pictureMap(payload, chosen, rows, columns);
       this.levels = levelsOf(payload.style, this.plane);
     }
     this.draw();
-    this.drawBoxes();
     this.node.dataset.state = "drawn";
   }
 
   draw() {
     const [rows, columns] = this.size;
     const { style } = this.payload;
+    const { alpha, chosen, colorMap } = this.state;
     this.canvas.width = columns;
     this.canvas.height = rows;
     this.sheet.style.setProperty("--ratio", columns / rows);
-    const name = this.colorMap === PUBLISHED ? PUBLISHED_COLORS[style] : this.colorMap;
+    const name = colorMap === PUBLISHED ? PUBLISHED_COLORS[style] : colorMap;
     const mixed = this.plane
-      ? overlay(style, this.pixels, this.levels, this.colors[name], this.alpha)
+      ? overlay(style, this.pixels, this.levels, this.colors[name], alpha)
       : this.pixels;
     const image = new ImageData(new Uint8ClampedArray(mixed), columns, rows);
     this.canvas.getContext("2d").putImageData(image, 0, 0);
-    const shown = this.payload.classes[this.chosen];
+    const shown = this.payload.classes[chosen];
     const label = `${this.payload.name}: ${shown ? shown.name : "no class"}`;
     this.canvas.setAttribute("aria-label", label);
-    this.opacity.textContent = this.alpha === null ? "" : percent(this.alpha);
+    this.published.checked = alpha === null;
+    this.opacity.textContent = alpha === null ? "" : percent(alpha);
+    this.drawBoxes();
   }
 
   drawBoxes() {
     const { rows, columns, classes } = this.payload;
     this.boxes.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
     this.boxes.replaceChildren();
-    if (!this.wantsBoxes.checked) return;
-    for (const [x, y, width, height] of classes[this.chosen]?.boxes ?? []) {
+    if (!this.state.boxes) return;
+    for (const [x, y, width, height] of classes[this.state.chosen]?.boxes ?? []) {
       const rectangle = document.createElementNS(SVG, "rect");
       const sides = {
         x: Math.min(x, x + width),
@@ -269,7 +279,7 @@ export class Viewer {
     const [rows, columns] = this.size;
     const value = this.plane.values[Math.floor(down * rows) * columns + Math.floor(across * columns)];
     const heat = heatScale(this.payload.style, this.plane)(value);
-    const place = this.wantsFrame ? [rows, columns] : [this.payload.rows, this.payload.columns];
+    const place = this.state.wantsFrame ? [rows, columns] : [this.payload.rows, this.payload.columns];
     const [y, x] = [Math.floor(down * place[0]), Math.floor(across * place[1])];
     const seen = Number.isFinite(value);
     const said = seen ? `map ${value.toPrecision(4)}   heat ${heat.toFixed(3)}` : "no value";
