@@ -20,6 +20,7 @@ from cam.caffe.preprocessing import Channels, preprocessing_with
 from cam.cli.completing import complete_classes, complete_models, complete_styles
 from cam.cli.declaring import Count, option
 from cam.cli.messages import show_note
+from cam.cli.progress import working
 from cam.engines.protocol import BFLOAT16, FLOAT32
 from cam.errors import CamError, InvalidValueError
 from cam.explain.model import CamModel, open_model
@@ -118,7 +119,8 @@ class NetworkOptions(OwnNetworkOptions, EngineOption):
 
     def open(self, backward: bool = False) -> CamModel:
         """Load the network and start its engine, which can run backward if it has to."""
-        return open_model(self.load(), self.engine, self.threads, backward)
+        with working("loading the network"):
+            return open_model(self.load(), self.engine, self.threads, backward)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class ForwardOptions(NetworkOptions):
     def open(self, backward: bool = False) -> CamModel:
         """Load the network and start its engine in this precision."""
         precision = self.precision or FLOAT32
-        return open_model(self.load(), self.engine, self.threads, backward, precision)
+        with working("loading the network"):
+            return open_model(self.load(), self.engine, self.threads, backward, precision)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,13 @@ def _rate_column() -> ProgressColumn:
     return Rate()
 
 
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something goes on while the block runs, whose end is not known."""
+    with bar_console().status(what):
+        yield
+
+
 def download_bar(name: str) -> AbstractContextManager[Bar]:
     """Show a bar for the bytes of a download."""
     return progress_bar(name, of_bytes=True, rate=True, stays=True)

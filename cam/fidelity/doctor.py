@@ -11,11 +11,11 @@ import numpy as np
 
 from cam import __version__, zoo
 from cam.caffe.loaded import LoadedNetwork
-from cam.engines import open_engine
+from cam.engines import choose_engine, open_engine
 from cam.errors import CamError
 from cam.zoo.weights import check_weights
 
-__all__ = ["Finding", "examine_engines", "examine_models", "versions"]
+__all__ = ["Finding", "examine_choice", "examine_engines", "examine_models", "versions"]
 
 PACKAGES = ("numpy", "opencv-python", "openvino", "onnx", "protobuf", "scipy", "click", "h5py")
 
@@ -63,6 +63,22 @@ def examine_engines() -> list[Finding]:
     """
     network = zoo.load_network()
     return [_examine_engine(choice, network) for choice in CHOICES]
+
+
+def examine_choice() -> dict[str, str]:
+    """Return what is taken where no engine is named, and why.
+
+    Returns
+    -------
+    dict of str to str
+        ``engine``, ``device`` (empty where the engine chooses) and ``reason``; where nothing can be
+        taken, the reason alone.
+    """
+    try:
+        chosen = choose_engine()
+    except CamError as error:
+        return {"engine": "", "device": "", "reason": str(error)}
+    return {"engine": chosen.name, "device": chosen.device, "reason": chosen.reason}
 
 
 def _examine_engine(choice: str, network: LoadedNetwork) -> Finding:

@@ -9,12 +9,13 @@ from cam.zoo.class_names import (
     short_name,
 )
 from cam.zoo.loading import load_files, load_network
-from cam.zoo.table import EMBEDDED, MODELS, ZOO, ZooModel, get
+from cam.zoo.table import EMBEDDED, MODELS, UPSTREAM, ZOO, ZooModel, get
 from cam.zoo.weights import cache_folder, check_weights, find_weights, weights_folders
 
 __all__ = [
     "EMBEDDED",
     "MODELS",
+    "UPSTREAM",
     "ZOO",
     "ZooModel",
     "cache_folder",

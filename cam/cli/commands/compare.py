@@ -13,6 +13,7 @@ from cam.cli import exit_codes
 from cam.cli.declaring import Count, argument, as_command, option, output_option
 from cam.cli.differences import MEASURES, matlab_indices, measures
 from cam.cli.options import JsonOption
+from cam.cli.progress import working
 from cam.fidelity import Comparison, Tolerance, compare_files
 from cam.fidelity.comparison_picture import comparison_picture
 from cam.fidelity.demo_files import here_or_fetched
@@ -54,13 +55,14 @@ def compare(request: CompareRequest) -> int:
     the original's demo will do where cam fetch-demo has fetched it. Exit code 0 if everything is
     within the tolerance, 1 if not, 2 if the two cannot be lined up.
     """
-    comparison = compare_files(
-        here_or_fetched(request.ours),
-        here_or_fetched(request.theirs),
-        Tolerance(request.tolerance, request.levels, request.share),
-        None if request.rank is None else request.rank - 1,
-        None if request.net is None else here_or_fetched(request.net),
-    )
+    with working("comparing"):
+        comparison = compare_files(
+            here_or_fetched(request.ours),
+            here_or_fetched(request.theirs),
+            Tolerance(request.tolerance, request.levels, request.share),
+            None if request.rank is None else request.rank - 1,
+            None if request.net is None else here_or_fetched(request.net),
+        )
     report = comparison.to_dict()
     write_json(request.output / "comparison.json", report)
     write_picture(request.output / "comparison.png", comparison_picture(comparison))

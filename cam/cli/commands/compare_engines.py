@@ -12,6 +12,7 @@ from cam.cli.commands.demo import DEMO_PICTURE
 from cam.cli.declaring import argument, as_command, option
 from cam.cli.messages import show_note
 from cam.cli.options import JsonOption, OwnNetworkOptions
+from cam.cli.progress import working
 from cam.errors import MissingFileError
 from cam.fidelity.engine_agreement import RELATIVE_TOLERANCE, EngineAgreement, open_and_compare
 
@@ -57,12 +58,13 @@ def compare_engines(request: CompareEnginesRequest) -> int:
     """
     pictures = request.images or (str(DEMO_PICTURE),)
     networks = request.networks()
-    results = {
-        title: open_and_compare(
-            network, pictures, request.reference, request.other, request.tolerance
-        )
-        for title, network in networks.items()
-    }
+    with working("comparing the engines"):
+        results = {
+            title: open_and_compare(
+                network, pictures, request.reference, request.other, request.tolerance
+            )
+            for title, network in networks.items()
+        }
     report = {title: _as_dict(outcome) for title, outcome in results.items()}
     request.show(report, _markdown(results, f"{request.other} against {request.reference}"))
     for network in networks.values():

@@ -11,6 +11,7 @@ import onnx
 from cam.cli.declaring import argument, as_command
 from cam.cli.messages import show_note
 from cam.cli.options import NetworkOptions
+from cam.cli.progress import working
 from cam.engines.onnx_graph import to_onnx
 from cam.files import write_bytes
 
@@ -29,7 +30,8 @@ def export(request: ExportRequest) -> None:
     Its outputs are the last conv's activations and the class probabilities; the input takes any
     number of crops.
     """
-    loaded = request.load()
+    with working("loading the network"):
+        loaded = request.load()
     show_note(loaded)
     outputs = (loaded.head.last_conv, loaded.head.scores)
     exported = to_onnx(loaded.network, loaded.weights, outputs)

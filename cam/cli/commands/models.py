@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from cam import zoo
 from cam.cli.declaring import argument, as_command, option
@@ -24,21 +20,24 @@ from cam.zoo.digests import check_recorded
 def models(ctx: click.Context) -> None:
     """List the models, fetch the original weights, and check files."""
     if ctx.invoked_subcommand is None:
-        _print_table()
+        _print_models()
 
 
-def _print_table() -> None:
-    table = Table("model", "weights", "file", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+def _print_models() -> None:
+    missing = []
     for model in zoo.ZOO:
         try:
-            path = zoo.find_weights(model)
-            state = f"{path.stat().st_size / 1e6:.1f} MB in {path.parent}"
+            state = f"{zoo.find_weights(model).stat().st_size / 1e6:.0f} MB"
         except CamError:
             state = "missing"
-        table.add_row(model.name, state, model.caffemodel, model.note)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    click.echo(f"Weights are looked for in {', '.join(map(str, zoo.weights_folders()))}.")
-    click.echo("Missing ones: cam models fetch NAME")
+            missing.append(model.name)
+        click.echo(f"{model.name:<21}{state:<10}{model.note}")
+    if missing:
+        click.echo(f"\ncam models fetch {' '.join(missing)}")
+        click.echo(
+            f"or, where {zoo.UPSTREAM} cannot be reached, a file: cam models fetch NAME --from FILE"
+        )
+    click.echo(f"\nWeights are looked for in {', '.join(map(str, zoo.weights_folders()))}.")
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,9 @@ def montage(request: MontageRequest) -> int:
     drawing, failures, cells, pictures = request.drawing, [], list[Picture](), 0
     if request.output.suffix.lower().lstrip(".") not in FORMATS:
         raise InvalidValueError(f"a sheet is a .png, .jpg, .pdf or .svg, not {request.output}")
+    if not all(map(_has_results, request.sources)):
+        # Before the bar, since its own progress is shown.
+        _ = request.running
     with progress_bar("pictures") as bar:
         for name, result in request.results():
             if pictures == request.most:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cam.cli.declaring import Count, argument, as_command, option
 from cam.cli.options import JsonOption
+from cam.cli.progress import working
 from cam.learning.objects import HeldObject, held_objects, read_objects
 from cam.localization import PAPER_FRACTION
 
@@ -32,7 +33,8 @@ def objects(request: ObjectsRequest) -> None:
     picture's, as in the store), object, and x, y, width, height or mask (a picture file whose
     pixels above 0 are the object). With --json, all objects are printed.
     """
-    ranked = held_objects(request.store, read_objects(request.table), request.share)
+    with working("reading the store"):
+        ranked = held_objects(request.store, read_objects(request.table), request.share)
     values = {name: [asdict(one) for one in held] for name, held in ranked.items()}
     request.show(values, _lines(ranked, request.best))
 

@@ -12,6 +12,7 @@ from cam.batch.store import Summary, check_store, summarize
 from cam.cli.declaring import argument, as_command
 from cam.cli.messages import runs_on
 from cam.cli.options import JsonOption
+from cam.cli.progress import working
 from cam.errors import CamError
 
 MOST_SHOWN = 5
@@ -29,7 +30,8 @@ class StoreRequest(JsonOption):
 def store(request: StoreRequest) -> None:
     """Say what a store of `cam batch` holds, and read all of it to see that it is sound."""
     folder = request.folder
-    problems = check_store(folder)
+    with working("reading the store"):
+        problems = check_store(folder)
     if problems:
         more = f" and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
         raise CamError(

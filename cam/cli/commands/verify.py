@@ -12,6 +12,7 @@ from cam.cli import exit_codes
 from cam.cli.declaring import argument, as_command, option
 from cam.cli.differences import MEASURES, matlab_indices, measures
 from cam.cli.options import EngineOption, JsonOption
+from cam.cli.progress import working
 from cam.errors import CamError
 from cam.fidelity.original_weights import REFERENCE_MODEL, Verification
 from cam.fidelity.original_weights import verify as verify_model
@@ -42,7 +43,8 @@ def verify(request: VerifyRequest) -> int:
             f"the original repository has features of {REFERENCE_MODEL} only, nothing to compare "
             f"{request.model} with; its structure and SHA-256 are checked by: cam models check FILE"
         )
-    outcome = verify_model(cam.load(request.model, request.engine), request.demo_files)
+    with working("comparing with the original"):
+        outcome = verify_model(cam.load(request.model, request.engine), request.demo_files)
     request.show({"passed": outcome.passed, **asdict(outcome)}, _lines(outcome))
     return exit_codes.SUCCESS if outcome.passed else exit_codes.OUTSIDE_TOLERANCE
 
