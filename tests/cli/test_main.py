@@ -98,7 +98,9 @@ def test_models_lists_every_model_and_what_is_missing(run, monkeypatch: pytest.M
     assert code == 0
     for model in zoo.ZOO:
         assert model.name in output
+        assert sum(line.startswith(f"{model.name} ") for line in output.splitlines()) == 1
     assert "missing" in output
+    assert "cam models fetch googlenet" in output
 
 
 def test_models_check_reports_a_file_that_fits(run) -> None:
@@ -135,6 +137,23 @@ def test_doctor_names_engines_models_and_caffes_folder(run, monkeypatch) -> None
     assert "openvino            works" in output
     assert "efficientnet-lite0  works" in output
     assert "CAFFE_ROOT            /opt/share/caffe\n" in output
+    assert "taken where none is named: " in output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken", "reason"),
+    [
+        ("openvino", "openvino", "CAM_ENGINE is openvino"),
+        ("none", "", "no engine 'none'"),
+    ],
+)
+def test_doctor_says_what_is_taken_and_why(
+    run, monkeypatch: pytest.MonkeyPatch, wanted: str, taken: str, reason: str
+) -> None:
+    monkeypatch.setenv("CAM_ENGINE", wanted)
+    said = json.loads(run("doctor", "--json")[1])["taken"]
+    assert said["engine"] == taken
+    assert reason in said["reason"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, AttributeError])
