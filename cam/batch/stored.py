@@ -136,7 +136,18 @@ class StoreReader:
         cam.explain.explanation.Explanation
             Of the stored classes. All other scores are 0; a store without maps gives maps of no
             rows and no columns.
+
+        Raises
+        ------
+        CamError
+            If the row does not hold what the store's record says.
         """
+        try:
+            return self._explanation(row, picture)
+        except (ValueError, TypeError, IndexError) as error:
+            raise CamError(f"{self.folder}: the row of {row.entry.name} is damaged") from error
+
+    def _explanation(self, row: StoredRow, picture: Picture | None) -> Explanation:
         values = row.values
         size = frame_size(self._crop_size)
         indices = np.array(values["top_index"], np.intp)

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cam.batch.listing import ListedPicture, least_sure_pictures, write_table, wrong_pictures
 from cam.batch.record import read_record, recorded
 from cam.batch.store import Summary, check_store, summarize
-from cam.cli.declaring import argument, as_command
+from cam.cli.declaring import Count, argument, as_command, option
 from cam.cli.messages import runs_on
 from cam.cli.options import JsonOption
 from cam.cli.progress import working
@@ -21,9 +22,25 @@ MOST_SHOWN = 5
 
 @dataclass(frozen=True)
 class StoreRequest(JsonOption):
-    """Which store."""
+    """Which store, and which of its pictures to name."""
 
     folder: Path = argument("STORE")
+    wrong: Count | None = option(
+        "Name so many pictures that are taken for another class than their label's, surest first."
+    )
+    least_sure: Count | None = option(
+        "Name so many pictures whose best class has the lowest probability."
+    )
+    table: Path | None = option("Write pictures, labels and classes as a CSV table.", "--csv")
+
+    @property
+    def lists(self) -> dict[str, list[ListedPicture]]:
+        """The pictures that are asked for."""
+        asked = {
+            "wrong": (wrong_pictures, self.wrong),
+            "least_sure": (least_sure_pictures, self.least_sure),
+        }
+        return {name: find(self.folder, count) for name, (find, count) in asked.items() if count}
 
 
 @as_command
@@ -39,8 +56,20 @@ def store(request: StoreRequest) -> None:
             "these anew"
         )
     record, summary = read_record(folder), summarize(folder)
-    report = {"record": record, "summary": asdict(summary)}
-    request.show(report, _lines(folder, record, summary))
+    lists = request.lists
+    said = {name: [one._asdict() for one in pictures] for name, pictures in lists.items()}
+    report = {"record": record, "summary": asdict(summary), **said}
+    if request.table is not None:
+        write_table(folder, request.table)
+    request.show(report, [*_lines(folder, record, summary), *_listed(lists)])
+
+
+def _listed(lists: dict[str, list[ListedPicture]]) -> Iterator[str]:
+    for name, pictures in lists.items():
+        yield f"{name.replace('_', ' ')}:{'' if pictures else ' none'}"
+        for picture in pictures:
+            label = f", labelled {picture.label}" if picture.label else ""
+            yield f"  {picture.probability:.4f}  {picture.name}: {picture.top}{label}"
 
 
 def _lines(folder: Path, record: dict[str, Any], summary: Summary) -> Iterator[str]:
