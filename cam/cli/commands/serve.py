@@ -15,6 +15,7 @@ import click
 
 from cam import zoo
 from cam.cli.declaring import Count, as_command, option
+from cam.cli.messages import show_note
 from cam.cli.options import ForwardOptions
 from cam.engines.protocol import FLOAT32
 from cam.errors import InvalidValueError, import_extra
@@ -145,6 +146,7 @@ def _offers(request: ServeRequest) -> tuple[Offer, list[Offer]]:
     from cam.viewer.server.models import Offer, offers_of_table
 
     model = request.open()
+    show_note(model.network)
     note = zoo.get(model.name).note if request.prototxt is None else "of your own"
     first = Offer(model.name, note, model.class_names, lambda: model, lambda: True)
     table = offers_of_table(request.engine, request.threads, request.precision or FLOAT32)

@@ -35,7 +35,8 @@ MEDIA_TYPES = {
     "mat": "application/x-matlab-data",
 }
 
-_one_large = threading.Lock()
+# Reentrant, since a comparison explains a picture.
+_one_large = threading.RLock()
 
 
 class Answer(NamedTuple):
@@ -121,10 +122,12 @@ def compare_with(
     """Return how far the explanation of a picture is from a result of MATLAB, as JSON."""
     rank = None if query.rank is None else query.rank - 1
     _check_pixels(*(claimed_size(result.data) or (0, 0)), limits)
-    theirs = decode_result(result.data, result.name, rank)
-    with _explained(model, picture.data, query, limits) as explanation:
-        outcome = compare(result_of(explanation), theirs, None, model.model.class_weights)
-    return _json(outcome.to_dict())
+    # A MATLAB file may unpack to hundreds of megabytes, too.
+    with _one_large:
+        theirs = decode_result(result.data, result.name, rank)
+        with _explained(model, picture.data, query, limits) as explanation:
+            outcome = compare(result_of(explanation), theirs, None, model.model.class_weights)
+        return _json(outcome.to_dict())
 
 
 def _json(value: Any) -> Answer:

@@ -21,7 +21,7 @@ from cam.explain.explanation import Explanation
 from cam.explain.model import CamModel, load
 from cam.explain.styles import Style
 from cam.pictures.reading import Picture
-from cam.viewer.server.limits import RefusedError, busy
+from cam.viewer.server.limits import Limits, RefusedError, busy
 from cam.viewer.server.workers import THREADS_NAME
 
 
@@ -167,8 +167,8 @@ class Models:
         The model to take where none is named; it is opened at once and stays open.
     others : iterable of Offer
         The other models on offer.
-    kept : int
-        How many of the others are kept open.
+    limits : Limits
+        How many of the others are kept open, and how long to wait for one.
 
     Raises
     ------
@@ -176,11 +176,11 @@ class Models:
         If the first one cannot be opened.
     """
 
-    def __init__(self, first: Offer, others: Iterable[Offer], kept: int) -> None:
+    def __init__(self, first: Offer, others: Iterable[Offer], limits: Limits) -> None:
         self.default = first.name
         self.offers = {offer.name: offer for offer in (first, *others)}
         self._first = ServedModel(first.open())
-        self._kept = kept
+        self._limits = limits
         self._open: dict[str, asyncio.Future[ServedModel]] = {}
         # One at a time: opening takes memory and all processors.
         self._opener = ThreadPoolExecutor(1, f"{THREADS_NAME}-open")
@@ -204,7 +204,8 @@ class Models:
         Raises
         ------
         RefusedError
-            With 422 if there is no such model, or its weights are not here.
+            With 422 if there is no such model, or its weights are not here; with 503 if opening
+            it takes too long.
         CamError
             If it cannot be opened.
         """
@@ -216,10 +217,14 @@ class Models:
             opening = self._begin(offer)
         # The one that was asked for last stands last.
         self._open[offer.name] = opening
-        while len(self._open) > self._kept:
+        while len(self._open) > self._limits.models:
             del self._open[next(iter(self._open))]
         try:
-            return await asyncio.shield(opening)
+            return await asyncio.wait_for(
+                asyncio.shield(opening), timeout=self._limits.answer_seconds
+            )
+        except asyncio.TimeoutError:
+            raise busy(f"{offer.name} is being opened; ask again") from None
         except asyncio.CancelledError:
             if not opening.cancelled():
                 raise

@@ -34,7 +34,7 @@ SECONDS_OF_THREADS = 0.4
 
 def open_service(first: Offer, others: Iterable[Offer], limits: Limits) -> Service:
     """Return what serves some models, with the first one open; see `Models` for the arguments."""
-    return Service(Models(first, others, limits.models), limits)
+    return Service(Models(first, others, limits), limits)
 
 
 def listen(host: str, port: int) -> socket.socket:

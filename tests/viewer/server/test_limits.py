@@ -450,6 +450,25 @@ def test_models_are_opened_once_and_the_one_unused_longest_is_let_go(
         assert [entry["name"] for entry in entries] == [model.name, "a", "b", "c"]
 
 
+def test_who_waits_too_long_for_a_model_is_told_to_ask_again(
+    model: CamModel, photograph: bytes
+) -> None:
+    go_on = threading.Event()
+
+    def open_it() -> CamModel:
+        assert go_on.wait(30)
+        return model
+
+    other = Offer("a", "", model.class_names, open_it, lambda: True)
+    with live_server(model, others=[other], answer_seconds=0.2) as server:
+        asked = HEAD.replace(b"explain", b"explain?model=a")
+        sent = asked + b"Content-Length: %d\r\n\r\n" % len(photograph) + photograph
+        answer = server.send(sent)
+        assert (answer.status, answer.detail) == (503, "a is being opened; ask again")
+        go_on.set()
+        until(lambda: server.send(sent).status == 200)
+
+
 def test_a_model_that_cannot_be_opened_is_tried_again(model: CamModel, photograph: bytes) -> None:
     from cam.errors import CamError
 
