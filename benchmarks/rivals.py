@@ -110,7 +110,7 @@ def torchcam(workload: Workload) -> Call:
 def grad_cam(workload: Workload) -> Call:
     """Make five overlays with pytorch-grad-cam's GradCAM; it has no CAM."""
     network, torch = workload.torch_network, import_torch(workload.threads)
-    extractor_class, show_cam_on_image, class_target = _import_grad_cam()
+    extractor_class, show_cam_on_image, class_target = import_grad_cam()
     extractor = extractor_class(model=network, target_layers=[network.last_conv])
 
     def call() -> list[Any]:
@@ -127,7 +127,7 @@ def grad_cam(workload: Workload) -> Call:
     return call
 
 
-def _import_grad_cam() -> tuple[Any, Any, Any]:
+def import_grad_cam() -> tuple[Any, Any, Any]:
     """Return GradCAM, show_cam_on_image and ClassifierOutputTarget."""
     try:
         import torchvision  # noqa: F401

@@ -606,7 +606,7 @@ class Explanation:
         """
         target = Path(folder)
         summary = files.read_json(target / RESULT_FILE, "the result")
-        arrays = _read_arrays(target / MAPS_FILE)
+        arrays = read_arrays(target / MAPS_FILE)
         try:
             record = summary["record"]
             rows, columns = (int(number) for number in arrays["picture_size"])
@@ -648,13 +648,14 @@ def source_of(image: PictureSource | None) -> PictureSource | None:
     return str(Path(image).absolute()) if isinstance(image, (str, os.PathLike)) else image
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a NumPy archive, within limits and without pickle."""
     with files.open_regular(path, "the maps", files.MAX_BYTES) as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise CamError(f"{path}: not the maps of a result, or damaged: {error}") from error
+            raise CamError(f"{path}: not an archive of arrays, or damaged: {error}") from error
 
 
 def remove_earlier(

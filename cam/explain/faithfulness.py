@@ -1,8 +1,9 @@
 """How much the network itself depends on what a map shows: masking, deletion, insertion, ROAD.
 
 Each measure changes the network's input by a map and looks at what becomes of one class's
-probability. They know nothing of how the map was made. An input is float32 (3, c, c), as the network
-takes it, so that 0 is the mean color; a map is (c, c) in [0, 1], and higher means more relevant.
+probability. They know nothing of how the map was made. An input is float32 (3, c, c), as the
+network takes it, so that 0 is the mean color; a map is (c, c) in [0, 1], and higher means more
+relevant.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Masked(NamedTuple):
 def mask_by_map(probability: Probability, network_input: Input, heat_map: Map) -> Masked:
     """Multiply the input by the map, as Grad-CAM++ does.
 
-    The mean over pictures of `Masked.drop` is the *average drop*, and that of `Masked.increases` the
-    *increase in confidence*.
+    The mean over pictures of `Masked.drop` is the *average drop*, and that of `Masked.increases`
+    the *increase in confidence*.
 
     Parameters
     ----------
@@ -114,8 +115,8 @@ def deletion(
     Returns
     -------
     numpy.ndarray
-        float64 (steps + 1,): with none, one, ..., all parts deleted. Low is good. Pixels of one value
-        go in the order of their rows.
+        float64 (steps + 1,): with none, one, ..., all parts deleted. Low is good. Pixels of one
+        value go in the order of their rows.
 
     References
     ----------
@@ -293,8 +294,8 @@ def _exchange(
 def _checked(heat_map: Map, network_input: Input) -> NDArray[np.float64]:
     if network_input.ndim != 3 or heat_map.shape != network_input.shape[1:]:
         raise InvalidValueError(
-            f"a map of shape {heat_map.shape} for an input of shape {network_input.shape}: they have "
-            "the same rows and columns, the input 3 channels before them"
+            f"a map of shape {heat_map.shape} for an input of shape {network_input.shape}: they "
+            "have the same rows and columns, the input 3 channels before them"
         )
     if not ((heat_map >= 0) & (heat_map <= 1)).all():
         raise InvalidValueError("the map has a value that is not in [0, 1]")

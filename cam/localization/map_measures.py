@@ -53,9 +53,8 @@ def points_at_box(heat_map: Map, boxes: Boxes, tolerance: float = TOLERANCE) -> 
     --------
     >>> heat_map = np.zeros((50, 50))
     >>> heat_map[10, 40] = 1
-    >>> points_at_box(heat_map, np.array([[0.0, 0, 20, 20]])), \\
-    ...     points_at_box(heat_map, np.array([[0.0, 0, 25, 20]]))
-    (False, True)
+    >>> [points_at_box(heat_map, np.array([[0.0, 0, right, 20]])) for right in (20, 25)]
+    [False, True]
     """
     values, boxes = _checked(heat_map, boxes)
     y, x = divmod(int(values.argmax()), values.shape[1])
