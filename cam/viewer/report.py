@@ -143,8 +143,8 @@ def _told(
     pictures: Iterator[_Prepared], on_pictures: Callable[[int], object]
 ) -> Iterator[_Prepared]:
     for picture in pictures:
-        yield picture
         on_pictures(1)
+        yield picture
 
 
 @dataclass(frozen=True)

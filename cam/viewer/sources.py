@@ -160,16 +160,20 @@ class _RowJob:
             told["label_name"] = self.reader.class_name(label)
         if not row.is_explained:
             return ReportPicture(**told, reason=values["reason"] or "no reason was kept")
-        try:
+        picture = None
+        with suppress(CamError):
             picture = row.entry.read()
-        except CamError:
-            picture = None
+        try:
+            explanation = self.reader.explanation(row, picture)
+        except CamError as error:
+            return ReportPicture(**told, reason=str(error))
+        kept = values.get("boxes")
         return ReportPicture(
             **told,
-            explanation=self.reader.explanation(row, picture),
+            explanation=explanation,
             picture=picture,
             has_frame=picture is not None,
-            boxes=values.get("boxes"),
+            boxes=kept if kept and len(kept) == len(explanation.names) else None,
             precision="float16" if self.reader.map_precision == np.float16 else "float32",
         )
 

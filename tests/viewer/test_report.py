@@ -3,8 +3,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 import cam
 from cam.batch import BatchOptions, run_batch
 from cam.errors import CamError
+from cam.viewer.pictures_within import pictures_within
 from cam.viewer.report import write_report
+from cam.viewer.sources import ReportPicture
 
 HOSTILE = "</script><script>alert(1)</script>"
 RIGHT_TO_LEFT = "صورة \u202egpj.png"
@@ -177,6 +180,53 @@ def test_many_pictures_go_on_pages_and_older_pages_are_removed(
     ]
     write_report([tmp_path / "store"], output)
     assert not list((tmp_path / "of #all_pages").iterdir())
+
+
+def test_a_row_that_is_damaged_is_told_among_the_failed(
+    model: cam.CamModel, pictures: Path, tmp_path: Path
+) -> None:
+    run_batch(model, [pictures], tmp_path / "store")
+    record = json.loads((tmp_path / "store" / "run.json").read_text())
+    record["arrays"]["maps"]["shape"][1] += 1
+    (tmp_path / "store" / "run.json").write_text(json.dumps(record))
+    summary = write_report([tmp_path / "store"], tmp_path / "report.html")
+    assert summary.failed == summary.pictures == 5
+
+
+class _Endless:
+    """A source of many pictures that counts how many were begun."""
+
+    name, record, map_bytes, count = "many", {}, 0, 400
+    lines: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    begun = 0
+
+    def jobs(self) -> Iterator[Callable[[], ReportPicture]]:
+        for number in range(self.count):
+            self.begun += 1
+            yield lambda number=number: ReportPicture(f"{number}", reason="none")
+
+
+def test_no_more_than_a_few_pictures_are_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source, done, ahead = _Endless(), [0], []
+
+    def count(more: int) -> None:
+        done[0] += more
+        ahead.append(source.begun - done[0])
+
+    monkeypatch.setattr("cam.viewer.report.open_source", lambda path: source)
+    write_report(["many"], tmp_path / "report.html", 100, count)
+    assert done == [400]
+    assert max(ahead) <= 2 * (os.cpu_count() or 1) + 1
+
+
+@pytest.mark.parametrize("room", [7_000, 12_000, 60_000, 249_000])
+def test_even_noise_fits_the_room_that_there_is(room: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
+    assert list(pictures_within(room, noise, noise)) == ["frame"]
+    assert len(pictures_within(room, noise, noise)["frame"]) <= room
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

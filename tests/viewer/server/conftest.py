@@ -7,13 +7,7 @@ import httpx
 import pytest
 from live_server import LiveServer, live_server
 
-import cam
 from cam.explain.model import CamModel
-
-
-@pytest.fixture(scope="session")
-def model() -> CamModel:
-    return cam.load("efficientnet-lite0", engine="openvino")
 
 
 @pytest.fixture(scope="session")
