@@ -109,6 +109,13 @@ def test_a_network_that_does_not_fit_is_explained(tmp_path):
         save_features(tmp_path / "a.mat", np.zeros((2, 3, 4)), np.zeros((2, 5)))
 
 
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0), (3, 0, 2)])
+def test_categories_of_no_columns_or_rows_are_explained(tmp_path, shape):
+    write_mat(tmp_path / "a.mat", {"categories": np.empty(shape, np.object_)})
+    with pytest.raises(CamError, match="categories is not a cell of text"):
+        load_categories(tmp_path / "a.mat")
+
+
 def test_categories_that_are_not_text_are_explained(tmp_path):
     write_mat(tmp_path / "a.mat", {"categories": np.arange(3.0)})
     with pytest.raises(CamError, match="not a cell of text"):
