@@ -40,6 +40,9 @@ SECURITY_HEADERS: Mapping[str, str] = {
 COOKIE = "cam_token"
 """In which a browser keeps the token that stood in the address of the page."""
 
+PAGE = "/"
+"""The path of the page, in whose address the token may stand."""
+
 OPEN_PATHS = ("/api/health",)
 """What is answered without a token."""
 
@@ -119,7 +122,8 @@ class AccessRules:
         is_cross_site = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if is_foreign or (is_cross_site and not is_navigation):
             raise RefusedError(403, "requests of other sites' pages are not served")
-        if path not in OPEN_PATHS and not self.is_known(headers, query):
+        of_page = query if path == PAGE else ""
+        if path not in OPEN_PATHS and not self.is_known(headers, of_page):
             raise RefusedError(
                 401,
                 "this server asks for its token: in the page's address, /?token=…, or as the "
@@ -204,9 +208,9 @@ class Guard:
             query = scope["query_string"].decode("latin-1")
             self._rules.check(headers, scope["path"], query)
             cookie = self._rules.cookie_to_set(query)
-            if cookie is not None and scope["method"] == "GET":
+            if cookie is not None and scope["path"] == PAGE:
                 # The token then stands in no address that a browser keeps or shows.
-                moved = RefusedError(303, "the page is at /", location="/", set_cookie=cookie)
+                moved = RefusedError(303, "the page is at /", location=PAGE, set_cookie=cookie)
                 await send_refusal(moved, send_completed)
                 return
             await self._application(scope, receive, send_completed)

@@ -17,7 +17,7 @@ from cam.viewer.server.access import SECURITY_HEADERS, detail_of
 from cam.viewer.server.limits import Limits
 
 HEAD_BYTES = 64 * 2**10
-"""Of a request's first line and headers."""
+"""Of a request's first line, headers and trailers."""
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -36,7 +36,8 @@ class LimitedConnection(HttpToolsProtocol):
         self._limits = limits
         self._deadline: asyncio.TimerHandle | None = None
         self._is_arriving = False
-        self._head_bytes = 0
+        self._received = 0
+        self._of_body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -51,11 +52,12 @@ class LimitedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, and see how much of it is head."""
-        is_head, before = not self._is_arriving or self._head_bytes > 0, self._head_bytes
-        self._head_bytes = before + len(data) if is_head else 0
+        """Take what has come, and see how much of it is no body."""
+        self._received += len(data)
         super().data_received(data)
-        if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        # A chunk of one byte has five bytes around it.
+        is_over = self._received - 8 * self._of_body > HEAD_BYTES
+        if is_over and not self.transport.is_closing():
             self._refuse(431, f"the head of the request is over {HEAD_BYTES} bytes")
 
     def on_message_begin(self) -> None:
@@ -64,15 +66,15 @@ class LimitedConnection(HttpToolsProtocol):
         self._is_arriving = True
         self._within(self._limits.upload_seconds, self._give_up)
 
-    def on_headers_complete(self) -> None:
-        """Go on to the body."""
-        self._head_bytes = 0
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._of_body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Have a whole request."""
         self._is_arriving = False
-        self._head_bytes = 0
+        self._received = self._of_body = 0
         self._set_deadline(None)
         super().on_message_complete()
 

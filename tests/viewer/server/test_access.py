@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -101,6 +102,8 @@ def test_without_the_token_nothing_is_answered(
         assert TOKEN not in answer.detail
         assert answer.headers["www-authenticate"] == "Bearer"
     assert get(reachable, "/api/health").status == 200
+    assert get(reachable, f"/api/models?token={quote(TOKEN)}").status == 401
+    assert get(reachable, "/?token=wrong").status == 401
 
 
 def test_programs_bring_the_token_in_a_header(reachable: LiveServer) -> None:

@@ -224,10 +224,21 @@ def test_a_connection_that_says_nothing_is_closed(strict: LiveServer) -> None:
         assert connection.recv(1) == b""
 
 
-def test_a_head_without_end_is_refused(strict: LiveServer) -> None:
-    answer = strict.send(HEAD + b"X: " + bytes([65]) * (HEAD_BYTES + 300_000))
+@pytest.mark.parametrize("before", [b"", b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"])
+@pytest.mark.parametrize("line", [b"A", b"A: b\r\n"])
+def test_a_head_without_end_is_refused_and_so_are_trailers(
+    strict: LiveServer, before: bytes, line: bytes
+) -> None:
+    answer = strict.send(HEAD + before + b"X: " + line * (2 * HEAD_BYTES // len(line)))
     assert answer.status == 431
     assert "over" in answer.detail
+
+
+def test_a_body_in_chunks_of_one_byte_is_no_head(client: httpx.Client) -> None:
+    pieces = (b"x" for _ in range(30_000))
+    answer = client.post("/api/explain", content=pieces)
+    assert answer.status_code == 400
+    assert "not a picture" in answer.text
 
 
 @pytest.mark.parametrize(
