@@ -35,7 +35,7 @@ class ExplainQuery(BaseModel):
         max_length=MOST_CLASSES,
         description="A class in place of the top ones: index from 0, name or WordNet id.",
     )
-    name: Text = Field("picture", description="What the answer calls the picture.")
+    name: str = Field("picture", max_length=1000, description="What the answer calls the picture.")
     include: list[Literal["frame", "boxes", "overlays"]] = Field(
         [],
         max_length=3,

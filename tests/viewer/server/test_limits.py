@@ -58,7 +58,7 @@ def png_that_claims(width: int, height: int) -> bytes:
         ("?style=matlab&placement=crop", b"PHOTO", None, 422),
         ("?colour=red", b"", None, 422),
         ("?include=everything", b"", None, 422),
-        ("?name=" + 300 * "x", b"", None, 422),
+        ("?name=" + 1001 * "x", b"", None, 422),
         ("?class=" + "&class=".join(30 * "1"), b"", None, 422),
     ],
 )
