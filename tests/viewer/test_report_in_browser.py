@@ -13,6 +13,7 @@ from browser import PHONE, accessibility_faults, pixels, watched
 
 import cam
 from cam.batch import BatchOptions, run_batch
+from cam.batch.stored import StoreReader
 from cam.explain.explanation import Explanation
 from cam.explain.styles import get_style
 from cam.viewer.page_files import data_block, head, tail
@@ -280,6 +281,27 @@ def test_what_is_not_there_is_said_on_the_page(
         drawn(page)
         said = page.locator("dialog .note").inner_text()
     assert ("--save maps" if missing == "maps" else "not found") in said
+
+
+@pytest.mark.slow
+def test_a_report_of_100_photographs_shows_the_librarys_overlays(
+    model: cam.CamModel, shared_data: Path, browser: Any, tmp_path: Path
+) -> None:
+    folder = shared_data / "ilsvrc_val"
+    run_batch(model, [folder / "val.txt"], tmp_path / "store", BatchOptions(style="matlab"))
+    write_report([tmp_path / "store"], tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 40e6
+    reader = StoreReader(tmp_path / "store")
+    with opened(browser, tmp_path / "report.html") as page:
+        assert page.locator(".card").count() == 100
+        page.locator(".card").first.click()
+        page.get_by_label("Size").select_option("frame")
+        for row in reader.rows():
+            drawn(page)
+            assert page.locator("dialog h2").inner_text() == row.entry.name
+            expected = reader.explanation(row, row.entry.read()).overlay(0)
+            assert np.abs(pixels(page, CANVAS).astype(int) - expected).max() <= 1
+            page.keyboard.press("ArrowRight")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
