@@ -94,7 +94,7 @@ def _lines(
     if confusions:
         yield "<h2>Confused classes</h2>\n"
         rows = (
-            [html.escape(label), html.escape(top), str(count)]
+            [_text(label), _text(top), str(count)]
             for (label, top), count in confusions.most_common(_PAIRS)
         )
         yield from _table(("Label", "Taken for", "Pictures"), rows)
@@ -103,15 +103,18 @@ def _lines(
 
 def _page_rows(folder: str, pages: Sequence[PageSummary]) -> Iterator[Sequence[str]]:
     for number, page in enumerate(pages, 1):
-        link = f'<a href="{quote(folder)}/{quote(page.file)}">page {number}</a>'
+        link = f'<a href="{quote(folder)}/{quote(page.file)}">page&nbsp;{number}</a>'
         counts = [str(count) for count in (page.pictures, page.wrong, page.failed)]
-        names = [f"<bdi>{html.escape(name)}</bdi>" for name in (page.first, page.last)]
-        yield [link, *counts, *names]
+        yield [link, *counts, _text(page.first), _text(page.last)]
+
+
+def _text(name: str) -> str:
+    return f"<bdi>{html.escape(name)}</bdi>"
 
 
 def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
     cells = "".join(f"<th>{name}</th>" for name in heads)
-    yield f'<div class="wide"><table>\n<thead><tr>{cells}</tr></thead>\n<tbody>\n'
+    yield f"<table>\n<thead><tr>{cells}</tr></thead>\n<tbody>\n"
     for row in rows:
         yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n"
-    yield "</tbody>\n</table></div>\n"
+    yield "</tbody>\n</table>\n"

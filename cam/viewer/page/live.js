@@ -39,6 +39,8 @@ class Live {
     );
     this.first.stages.append(this.second.stage);
     this.second.stage.hidden = true;
+    this.first.caption.textContent = "one center crop";
+    this.second.caption.textContent = "ten crops";
     document.body.prepend(
       element("header", {}, element("h1", {}, "Class activation maps")),
       element("main", {}, this.tools(), this.dropZone(), this.alert, this.said, this.results),
@@ -238,6 +240,7 @@ class Live {
     const picture = await this.ownPicture();
     this.results.hidden = false;
     this.second.stage.hidden = !isDouble;
+    this.first.caption.hidden = this.second.caption.hidden = !isDouble;
     await this.first.show({ ...first, picture });
     if (second) await this.second.show({ ...second, picture });
     const { model, engine, device } = first.record;

@@ -73,8 +73,9 @@ export class Viewer {
     this.boxes = document.createElementNS(SVG, "svg");
     this.boxes.setAttribute("aria-hidden", "true");
     this.boxes.setAttribute("preserveAspectRatio", "none");
-    this.stage = element("div.stage", {}, element("div.sheet", {}, this.canvas, this.boxes));
-    this.sheet = this.stage.firstChild;
+    this.sheet = element("div.sheet", {}, this.canvas, this.boxes);
+    this.caption = element("p.caption", { hidden: true });
+    this.stage = element("div.stage", {}, this.sheet, this.caption);
     this.stages = element("div.stages", {}, this.stage);
     this.sheet.addEventListener("pointermove", (event) => this.readValue(event));
     this.sheet.addEventListener("pointerdown", (event) => this.readValue(event));
