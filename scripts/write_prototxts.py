@@ -4,7 +4,7 @@ The table (``nets.json``) lists name, type, bottoms, tops and parameters of ever
 deploy networks and of the GoogLeNet-CAM training network of the original release. GoogLeNet-GMP,
 which the paper compares with and whose files were not released, differs in the global pooling only.
 
-    python scripts/write_prototxts.py ../shared/facts/nets.json models
+    python scripts/write_prototxts.py tests/data/nets.json models
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locations import REPOSITORY, SHARED
+from locations import REPOSITORY
+from original_files import original_files
 
 from cam.cli import main
 
@@ -16,20 +17,8 @@ collect_ignore = ["data"]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder with the original release's files, or skip."""
-    folder = SHARED / "data"
-    if not folder.is_dir():
-        pytest.skip("the original release's files (../shared/data) are not here")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def shared_facts() -> Path:
-    """Return the folder with the table of the original networks' layers, or skip."""
-    folder = SHARED / "facts"
-    if not folder.is_dir():
-        pytest.skip("the table of the original networks (../shared/facts) is not here")
-    return folder
+    """Return the folder with the original release's files; asking it for a missing one skips."""
+    return original_files()
 
 
 @pytest.fixture(scope="session")

@@ -250,7 +250,7 @@ def test_fetched_files_are_found_by_their_names_alone(
     assert run("compare", "data_img1.mat", "maps.mat", "--net", "data_net.mat") == 2
     assert "get it with cam fetch-demo" in capsys.readouterr().err
     names = ("data_net.mat", "data_img1.mat", "img1.jpg")
-    assert run("fetch-demo", *names, "--from", shared_data) == 0
+    assert run("fetch-demo", *names, "--from", (shared_data / "img1.jpg").parent) == 0
     # The commands of docs/matlab.md, with the features that are at hand.
     assert run("matlab-demo", "-o", "out") == 0
     assert run("matlab-demo", "--features", "data_img1.mat", "--image", "img1.jpg", "-o", "o") == 0
@@ -265,8 +265,9 @@ def test_fetched_files_are_found_by_their_names_alone(
 
 
 def test_demo_files_come_from_a_folder(shared_data: Path, tmp_path: Path) -> None:
-    path = fetch_demo_file("img1.jpg", tmp_path, str(shared_data))
-    assert path.read_bytes() == (shared_data / "img1.jpg").read_bytes()
+    source = shared_data / "img1.jpg"
+    path = fetch_demo_file("img1.jpg", tmp_path, str(source.parent))
+    assert path.read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize("name", demo_files.DEMO_FILES)

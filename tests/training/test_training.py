@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from locations import REPOSITORY
+from locations import DATA, REPOSITORY
 
 from cam import zoo
 from cam.caffe.caffemodel import read_caffemodel
@@ -225,10 +225,10 @@ def test_the_examples_deploy_network_is_its_training_network() -> None:
 
 
 def test_the_files_in_the_models_folder_are_what_the_script_writes(
-    models: Path, shared_facts: Path, tmp_path: Path
+    models: Path, tmp_path: Path
 ) -> None:
     script = REPOSITORY / "scripts" / "write_prototxts.py"
-    table = shared_facts / "nets.json"
+    table = DATA / "nets.json"
     subprocess.run([sys.executable, str(script), str(table), str(tmp_path)], check=True)
     written = list(tmp_path.iterdir())
     assert len(written) == 10

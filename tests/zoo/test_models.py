@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from locations import REPOSITORY
+from locations import DATA, REPOSITORY
 
 from cam import zoo
 from cam.caffe.caffemodel import read_caffemodel
@@ -33,9 +33,9 @@ EMBEDDED_SHA256 = "31a3ef16758068ddb85d7a34008f3af3157bec9072b23ed7d841948b0635d
 
 
 @pytest.fixture(scope="module")
-def facts(shared_facts: Path) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     """Return the table of the original networks' layers."""
-    table: dict[str, Any] = json.loads((shared_facts / "nets.json").read_text(encoding="utf-8"))
+    table: dict[str, Any] = json.loads((DATA / "nets.json").read_text(encoding="utf-8"))
     return table
 
 
