@@ -19,6 +19,7 @@ FOLDER = "generated/repository"
 PAGES = {
     "CHANGELOG.md": "changelog",
     "CONTRIBUTING.md": "contributing",
+    "SECURITY.md": "security",
     "docker/README.md": "docker",
     "examples/faces/README.md": "faces",
     "models/README.md": "models",
