@@ -165,7 +165,8 @@ class CamModel:
             One for each picture.
         """
         chosen_style = get_style(style, placement)
-        self.check_top(top)
+        if classes is None:
+            self.check_top(top)
         chosen = None if classes is None else [self.class_index(one) for one in classes]
         if isinstance(images, (str, os.PathLike, np.ndarray)):
             raise InvalidValueError("explain_many takes several pictures; explain takes one")

@@ -73,3 +73,11 @@ def test_names_for_people_have_no_ids_and_no_folders() -> None:
 
 def test_a_name_with_one_slash_is_a_name() -> None:
     assert short_name("/abbey") == "abbey"
+
+
+def test_named_classes_may_be_of_a_network_with_fewer_than_the_top_ones(
+    coffee: Path,
+) -> None:
+    model = cam.load(engine="openvino")
+    found = model.explain(coffee, top=5000, classes=["espresso"])
+    assert found.names == model.explain(coffee, top=1).names
