@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cam.errors import CamError
 from cam.viewer.payload import color_tables
 
 PAGE = Path(__file__).with_name("page")
@@ -48,8 +49,17 @@ def head(title: str) -> str:
 
 
 def data_block(name: str, value: Any) -> str:
-    """Return a JSON value as a block of a page; no text in it can end the block."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    """Return a JSON value as a block of a page; no text in it can end the block.
+
+    Raises
+    ------
+    CamError
+        If a number in it is none that JSON has.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    except ValueError as error:
+        raise CamError(f"the record has a number that is none: {error}") from error
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 

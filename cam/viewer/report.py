@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +25,7 @@ from cam.viewer.overview import PageSummary, overview
 from cam.viewer.page_files import data_block, head, tail
 from cam.viewer.payload import payload
 from cam.viewer.pictures_within import pictures_within
-from cam.viewer.sources import Job, Source, open_source
+from cam.viewer.sources import Job, ReportPicture, Source, open_source
 
 LARGEST = 39_800_000
 """Bytes of a page, at most."""
@@ -127,6 +127,15 @@ class _Prepared:
 
 def _prepared(source: int, job: Job, share: int) -> _Prepared:
     shown = job()
+    try:
+        return _written(shown, source, share)
+    # Files come from anyone: arrays of them may not fit each other.
+    except (CamError, ValueError, TypeError, IndexError) as error:
+        failed = replace(shown, explanation=None, reason=f"damaged: {error}")
+        return _written(failed, source, share)
+
+
+def _written(shown: ReportPicture, source: int, share: int) -> _Prepared:
     summary = {**shown.summary, "source": source}
     explanation = shown.explanation
     if explanation is None:

@@ -64,12 +64,13 @@ class ReportPicture:
         if self.explanation is None:
             return said
         indices, names = self.explanation.indices.tolist(), self.explanation.names
+        if not indices:
+            raise CamError("no class of it was explained")
         rows, columns = self.explanation.picture_size
         said |= {"status": "ok", "rows": rows, "columns": columns, "classes": list(names[1:])}
-        if indices:
-            share = number(self.explanation.probabilities[0])
-            said["top"] = {"index": indices[0], "name": names[0], "probability": share}
-            said["wrong"] = self.label is not None and self.label != indices[0]
+        share = number(self.explanation.probabilities[0])
+        said["top"] = {"index": indices[0], "name": names[0], "probability": share}
+        said["wrong"] = self.label is not None and self.label != indices[0]
         return said
 
 
@@ -263,12 +264,30 @@ class _ResultJob:
     def __call__(self) -> ReportPicture:
         try:
             explanation = Explanation.load(self.folder)
+            _check_arrays(explanation)
         except CamError as error:
             return ReportPicture(self.name, reason=str(error))
         picture = None
         with suppress(CamError):
             picture = explanation.picture
         return ReportPicture(self.name, explanation=explanation, picture=picture)
+
+
+def _check_arrays(explanation: Explanation) -> None:
+    """Check that the arrays of a result, which come from anyone, fit each other.
+
+    Raises
+    ------
+    CamError
+        If they do not.
+    """
+    frame, maps, indices = explanation.frame, explanation.maps, explanation.indices
+    classes = len(explanation.names)
+    is_frame = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[1:] == (len(frame), 3)
+    are_maps = maps.dtype.kind == "f" and maps.ndim == 4 and maps.shape[1] == classes
+    are_classes = indices.dtype.kind in "iu" and indices.shape == (classes,) and classes > 0
+    if not (is_frame and are_maps and are_classes and indices.max() < len(explanation.scores)):
+        raise CamError("damaged: the arrays of the result do not fit each other")
 
 
 def _maps_bytes(results: Sequence[Path]) -> int:

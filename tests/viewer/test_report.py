@@ -182,6 +182,40 @@ def test_many_pictures_go_on_pages_and_older_pages_are_removed(
     assert not list((tmp_path / "of #all_pages").iterdir())
 
 
+def test_results_whose_arrays_do_not_fit_are_told_among_the_failed(
+    model: cam.CamModel, coffee: Path, tmp_path: Path
+) -> None:
+    result = model.explain(coffee, top=2)
+    for name, changed in {
+        "fewer": {"maps": result.maps[:, :1]},
+        "flat": {"maps": result.maps[0, 0]},
+        "none": {"indices": result.indices[:0], "names": result.names[:0]},
+        "beyond": {"scores": result.scores[:3]},
+        "frame": {"frame": result.frame.astype(np.float64)[:, :, 0]},
+    }.items():
+        result.save(tmp_path / "out" / name)
+        path = tmp_path / "out" / name / "maps.npz"
+        with np.load(path) as arrays:
+            np.savez(path, **{**arrays, **changed})
+    summary = write_report([tmp_path / "out"], tmp_path / "report.html")
+    listed = blocks(tmp_path / "report.html")["report"]["pictures"]
+    assert {each["status"] for each in listed} == {"failed"}
+    assert summary.failed == 5
+
+
+def test_a_record_with_a_number_that_is_none_is_refused(
+    run: Callable[..., tuple[int, str, str]], model: cam.CamModel, coffee: Path, tmp_path: Path
+) -> None:
+    model.explain(coffee, top=1).save(tmp_path / "out")
+    path = tmp_path / "out" / "result.json"
+    said = json.loads(path.read_text())
+    said["record"]["scale"] = float("nan")
+    path.write_text(json.dumps(said))
+    code, _, errors = run("report", "out")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_a_row_that_is_damaged_is_told_among_the_failed(
     model: cam.CamModel, pictures: Path, tmp_path: Path
 ) -> None:
