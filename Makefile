@@ -19,7 +19,7 @@ lint: $(VENV)/.installed-for-development
 # Warnings are errors; nothing is fetched. The site is opened from its files.
 docs: $(VENV)/.installed-for-documentation
 	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
-	$(VENV)/bin/python -m pytest -q tests/docs/test_site.py
+	$(VENV)/bin/python -m pytest -q tests/docs/test_site.py tests/docs/test_site_in_browser.py
 	@echo "open docs/_build/html/index.html"
 
 clean:
