@@ -1,14 +1,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 240
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test fuzz lint docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/cam demo
 
 test: $(VENV)/.installed-for-tests
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed-for-tests
+	$(VENV)/bin/python -m fuzzing readers --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/.installed-for-development
 	$(VENV)/bin/ruff check .

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import stat
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from cam.errors import CamError, InvalidValueError, MissingFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -183,6 +188,50 @@ def _is_deeper(value: Any, depth: int) -> bool:
             for child in (each.values() if isinstance(each, dict) else each)
         ]
     return bool(level)
+
+
+def read_arrays(path: PathLike, what: str = "", limit: int = MAX_BYTES) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a NumPy archive (``.npz``) by their names.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; of a ``.npy`` file the one array is called ``"array"``.
+    what : str, optional
+        What the file is, for messages.
+    limit : int, optional
+        The largest size in bytes, of the file and of all that is packed in it.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Arrays of plain numbers and text.
+
+    Raises
+    ------
+    CamError
+        As `read_bytes`, or if the file holds too much, or something else.
+    """
+    import numpy as np
+
+    name = f"{what} {os.fspath(path)}".strip()
+    file = io.BytesIO(read_bytes(path, what, limit))
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > limit:
+                raise ValueError(f"{unpacked} bytes in it, over the limit of {limit}")
+        file.seek(0)
+        loaded = np.load(file, allow_pickle=False)
+        arrays = {"array": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("not all of it is arrays")
+    # NumPy raises what zipfile, zlib, tokenize and its own parser raise.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise CamError(f"cannot read {name}: not arrays of NumPy, or damaged: {reason}") from error
+    return arrays
 
 
 def write_bytes(path: PathLike, data: bytes | memoryview) -> None:

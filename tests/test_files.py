@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from cam.files import (
     TEMPORARY_PREFIX,
     atomic_path,
     file_name,
+    read_arrays,
     read_bytes,
     read_json,
     read_text,
@@ -191,3 +194,49 @@ def test_a_file_name_is_never_a_path(text: str) -> None:
     assert name not in ("", ".", "..")
     assert not set(name) & set("/\\\0\n")
     assert len(os.fsencode(name)) <= 200
+
+
+def npz_of(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def npy_of(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+def test_arrays_come_back_by_their_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.arange(3), b=np.array(["text"]))
+    np.save(tmp_path / "x.npy", np.eye(2))
+    arrays = read_arrays(tmp_path / "x.npz")
+    assert arrays["a"].tolist() == [0, 1, 2]
+    assert arrays["b"].tolist() == ["text"]
+    assert read_arrays(tmp_path / "x.npy")["array"].tolist() == np.eye(2).tolist()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (3,"),
+        npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 30 + ",)}"),
+        npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999,)}"),
+        npy_of("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"),
+        b"text",
+        b"",
+    ],
+    ids=["open bracket", "30 digits", "cut short", "pickled", "text", "empty"],
+)
+def test_damaged_arrays_are_refused_alone_and_in_archives(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(data)
+    npz_of(tmp_path / "x.npz", {"maps.npy": data})
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(CamError, match=rf"{name}: not arrays of NumPy, or damaged"):
+            read_arrays(tmp_path / name)
+
+
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    npz_of(tmp_path / "x.npz", {f"{k}.npy": bytes(1 << 20) for k in range(4)})
+    with pytest.raises(CamError, match="over the limit of 4194303"):
+        read_arrays(tmp_path / "x.npz", limit=4 * 2**20 - 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cam.batch.stored import StoreReader
 from cam.errors import CamError
-from cam.explain.explanation import Explanation, read_arrays
+from cam.explain.explanation import Explanation
 from cam.explain.measures import (
     MEASURES,
     MeasuredPicture,
@@ -23,7 +23,7 @@ from cam.explain.measures import (
     measure,
 )
 from cam.explain.model import CamModel
-from cam.files import PathLike
+from cam.files import PathLike, read_arrays
 from cam.localization.ground_truth import GroundTruth
 from cam.pictures.lists import Entry
 from cam.pictures.reading import Picture

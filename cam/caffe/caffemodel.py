@@ -123,8 +123,11 @@ def _set_blob(blob: Any, array: NDArray[np.float32]) -> None:
 # protobuf's binary format: each field is a key (number << 3 | wire type) and a value.
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _NET_LAYERS, _NET_LAYER = 2, 100
-_LAYER_BLOBS = {_NET_LAYERS: 6, _NET_LAYER: 7}
+_LAYERS = {(_NET_LAYERS, _LENGTH_DELIMITED), (_NET_LAYER, _LENGTH_DELIMITED)}
+_BLOBS = {_NET_LAYERS: (6, _LENGTH_DELIMITED), _NET_LAYER: (7, _LENGTH_DELIMITED)}
 _BLOB_DATA, _BLOB_DOUBLE_DATA = 5, 8
+_NUMBERS = {(_BLOB_DATA, _LENGTH_DELIMITED), (_BLOB_DATA, _FIXED32)}
+_NUMBERS |= {(_BLOB_DOUBLE_DATA, _LENGTH_DELIMITED), (_BLOB_DOUBLE_DATA, _FIXED64)}
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -142,12 +145,17 @@ class _Field:
     """Where its value begins, behind the length if it has one."""
     end: int
 
+    @property
+    def kind(self) -> tuple[int, int]:
+        """The number and the wire type."""
+        return self.number, self.wire_type
+
 
 def _parse_caffemodel(data: mmap.mmap) -> CaffeModel:
     net = message_class("NetParameter")()
     blobs: dict[str, Blobs] = {}
     whole = _Field(0, _LENGTH_DELIMITED, 0, 0, len(data))
-    for field in _parse_but(_LAYER_BLOBS, data, whole, net):
+    for field in _parse_but(_LAYERS, data, whole, net):
         layer = (net.layers if field.number == _NET_LAYERS else net.layer).add()
         arrays = _parse_layer(data, field, layer)
         if arrays:
@@ -156,19 +164,21 @@ def _parse_caffemodel(data: mmap.mmap) -> CaffeModel:
 
 
 def _parse_but(
-    numbers: Container[int], data: mmap.mmap, whole: _Field, message: Any
+    kinds: Container[tuple[int, int]], data: mmap.mmap, whole: _Field, message: Any
 ) -> list[_Field]:
-    """Parse the message in a field, but for its fields of some numbers, and return these."""
-    if whole.wire_type != _LENGTH_DELIMITED:
-        raise _WireError(f"a message of wire type {whole.wire_type} at byte {whole.start}")
+    """Parse the message in a field, but for its fields of some kinds, and return these.
+
+    A kind is a number and a wire type: to protobuf, what has another wire type is a field that the
+    schema does not know.
+    """
     fields = list(_fields(data, whole.value, whole.end))
-    rest = [data[one.start : one.end] for one in fields if one.number not in numbers]
+    rest = [data[one.start : one.end] for one in fields if one.kind not in kinds]
     message.MergeFromString(b"".join(rest))
-    return [one for one in fields if one.number in numbers]
+    return [one for one in fields if one.kind in kinds]
 
 
 def _parse_layer(data: mmap.mmap, layer_field: _Field, layer: Any) -> Blobs:
-    blob_fields = _parse_but([_LAYER_BLOBS[layer_field.number]], data, layer_field, layer)
+    blob_fields = _parse_but([_BLOBS[layer_field.number]], data, layer_field, layer)
     return tuple(
         _parse_blob(data, field, layer.blobs.add(), f"layer {layer.name!r}, blob {index}")
         for index, field in enumerate(blob_fields)
@@ -176,7 +186,7 @@ def _parse_layer(data: mmap.mmap, layer_field: _Field, layer: Any) -> Blobs:
 
 
 def _parse_blob(data: mmap.mmap, blob_field: _Field, blob: Any, where: str) -> NDArray[np.float32]:
-    fields = _parse_but((_BLOB_DATA, _BLOB_DOUBLE_DATA), data, blob_field, blob)
+    fields = _parse_but(_NUMBERS, data, blob_field, blob)
     parts = [_numbers(data, field) for field in fields]
     # Caffe writes all numbers in one packed field; other writers may repeat it.
     values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0, np.float32)])
@@ -187,10 +197,7 @@ def _parse_blob(data: mmap.mmap, blob_field: _Field, blob: Any, where: str) -> N
 
 
 def _numbers(data: mmap.mmap, field: _Field) -> NDArray[Any]:
-    single = field.number == _BLOB_DATA
-    item = np.dtype("<f4" if single else "<f8")
-    if field.wire_type not in (_LENGTH_DELIMITED, _FIXED32 if single else _FIXED64):
-        raise _WireError(f"blob data of wire type {field.wire_type} at byte {field.start}")
+    item = np.dtype("<f4" if field.number == _BLOB_DATA else "<f8")
     count, remainder = divmod(field.end - field.value, item.itemsize)
     if remainder:
         raise _WireError(f"blob data of {field.end - field.value} bytes at byte {field.start}")

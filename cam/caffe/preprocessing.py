@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from cam.caffe.schema import message_class
 from cam.errors import CamError, InvalidValueError
-from cam.files import PathLike, models_folder, read_bytes
+from cam.files import PathLike, models_folder, read_arrays, read_bytes
 
 Channels = Literal["BGR", "RGB"]
 
@@ -127,7 +126,10 @@ def preprocessing_with(
 @lru_cache(maxsize=4)
 def _load_mean(mean_file: str) -> NDArray[np.float32]:
     path = models_folder() / mean_file
-    mean = _read_blob(path) if path.suffix == ".binaryproto" else _read_array(path)
+    if path.suffix == ".binaryproto":
+        mean = _read_blob(path)
+    else:
+        mean = read_arrays(path, "the mean", MAX_MEAN_BYTES).get("array", np.zeros(()))
     if mean.ndim == 1:
         mean = mean[:, np.newaxis, np.newaxis]
     if mean.ndim != 3 or len(mean) != 3 or mean.dtype.kind != "f" or not np.isfinite(mean).all():
@@ -135,15 +137,6 @@ def _load_mean(mean_file: str) -> NDArray[np.float32]:
     single: NDArray[np.float32] = mean.astype(np.float32)
     single.flags.writeable = False
     return single
-
-
-def _read_array(path: Path) -> NDArray[Any]:
-    data = io.BytesIO(read_bytes(path, "the mean", MAX_MEAN_BYTES))
-    try:
-        array: NDArray[Any] = np.load(data, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise CamError(f"{path}: not a NumPy array of numbers: {error}") from error
-    return array
 
 
 def _read_blob(path: Path) -> NDArray[Any]:
@@ -154,6 +147,7 @@ def _read_blob(path: Path) -> NDArray[Any]:
         raise CamError(f"{path}: not a mean of Caffe's compute_image_mean ({error})") from error
     shape = tuple(blob.shape.dim) or (blob.channels, blob.height, blob.width)
     numbers = np.array(blob.data, np.float32)
-    if math.prod(shape) != numbers.size:
+    # A fourth axis is that of the batch, in which the mean is alone.
+    if math.prod(shape[-3:]) != numbers.size or min(shape) < 1:
         raise CamError(f"{path}: {numbers.size} numbers for a shape of {shape}")
-    return numbers.reshape(shape[-3:] if len(shape) > 3 else shape)
+    return numbers.reshape(shape[-3:])

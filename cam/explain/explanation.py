@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,6 +30,7 @@ from cam.explain.drawing import (
     with_color_bar,
 )
 from cam.explain.grid import explanation_html
+from cam.explain.saved import read_saved_arrays
 from cam.explain.styles import PLACEMENTS, Style, get_style
 from cam.files import PathLike
 from cam.localization import (
@@ -606,10 +605,11 @@ class Explanation:
         """
         target = Path(folder)
         summary = files.read_json(target / RESULT_FILE, "the result")
-        arrays = read_arrays(target / MAPS_FILE)
+        arrays = read_saved_arrays(target / MAPS_FILE)
         try:
             record = summary["record"]
-            rows, columns = (int(number) for number in arrays["picture_size"])
+            rows, columns = arrays["picture_size"].tolist()
+            style = get_style(str(record["style"]), str(record.get("placement", PLACEMENTS[0])))
             return cls(
                 frame=arrays["frame"],
                 picture_size=(rows, columns),
@@ -618,11 +618,11 @@ class Explanation:
                 names=tuple(arrays["names"].tolist()),
                 maps=arrays["maps"],
                 crop_size=int(arrays["crop_size"]),
-                style=get_style(record["style"], record.get("placement", PLACEMENTS[0])),
+                style=style,
                 record=record,
                 source=source_of(summary.get("picture") if picture is None else picture),
             )
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             if isinstance(error, CamError):
                 raise
             raise CamError(f"{target} is not a whole result of cam run: {error}") from error
@@ -646,16 +646,6 @@ and of OpenCV round differently."""
 def source_of(image: PictureSource | None) -> PictureSource | None:
     """Return where a picture is, such that it is found from another folder, too."""
     return str(Path(image).absolute()) if isinstance(image, (str, os.PathLike)) else image
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a NumPy archive, within limits and without pickle."""
-    with files.open_regular(path, "the maps", files.MAX_BYTES) as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise CamError(f"{path}: not an archive of arrays, or damaged: {error}") from error
 
 
 def remove_earlier(

@@ -22,7 +22,7 @@ from cam.explain.styles import MatlabStyle
 from cam.fidelity.difference import Array
 from cam.fidelity.heat_pictures import heat_map_of_colors, is_grey, is_overlay, split_figure
 from cam.fidelity.matlab_variables import LAST, VARIABLES, in_matlabs_order
-from cam.files import open_regular, read_json
+from cam.files import read_arrays, read_json
 from cam.matlab import MatValue, decode_mat, read_mat
 from cam.pictures.reading import FRAME, Picture, decode_picture, read_picture
 
@@ -230,26 +230,23 @@ def _read_summary(found: StoredResult, path: Path) -> None:
         found.names |= dict(zip(indices, [entry["name"] for entry in top], strict=True))
         found.add("probabilities", np.array([entry["probability"] for entry in top], np.float64))
         style = summary["record"].get("style", "")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise CamError(f"{path} is not the summary of a result: {error!r}") from error
     found.kind = f"result of style {style}" if style else "result"
 
 
 def _read_arrays(found: StoredResult, path: Path) -> None:
-    with open_regular(path) as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                # Each access to a member of the archive reads and unpacks it again.
-                maps, found.classes = archive["maps"], archive["indices"].astype(np.intp)
-                found.whole["scores"], names = archive["scores"], archive["names"].tolist()
-                for quantity in ("heat_maps", "probabilities"):
-                    found.add(quantity, archive[quantity])
-            found.names |= dict(zip(found.classes.tolist(), names, strict=True))
-            found.add("maps", maps.swapaxes(0, 1))
-            found.crops = len(maps)
-        # NumPy raises what zipfile, zlib and its own parser raise.
-        except Exception as error:
-            raise CamError(f"{path} does not hold the arrays of a result: {error}") from error
+    arrays = read_arrays(path)
+    try:
+        maps, found.classes = arrays["maps"], arrays["indices"].astype(np.intp)
+        found.whole["scores"], names = arrays["scores"], arrays["names"].tolist()
+        for quantity in ("heat_maps", "probabilities"):
+            found.add(quantity, arrays[quantity])
+        found.names |= dict(zip(found.classes.tolist(), names, strict=True))
+        found.add("maps", maps.swapaxes(0, 1))
+        found.crops = len(maps)
+    except (LookupError, TypeError, ValueError) as error:
+        raise CamError(f"{path} does not hold the arrays of a result: {error}") from error
 
 
 def _read_variables(found: StoredResult, read: Callable[..., dict[str, MatValue]]) -> None:

@@ -17,7 +17,7 @@ from cam.files import PathLike, read_text
 from cam.matlab import read_mat
 
 _ID_FIELD = re.compile(r"ILSVRC20\d\d(_CLSLOC)?_ID")
-_WNID = re.compile(r"n\d{8}")
+_WNID, _ID = re.compile(r"n\d{8}"), re.compile(r"[0-9]{1,9}")
 _XML_LIMIT = 1 << 20
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -186,7 +186,7 @@ def read_ilsvrc_ids(path: PathLike) -> dict[str, int]:
         return _read_meta_mat(file)
     lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
     if not lines or not all(
-        len(words) >= 2 and _WNID.fullmatch(words[0]) and words[1].isdecimal() for words in lines
+        len(words) >= 2 and _WNID.fullmatch(words[0]) and _ID.fullmatch(words[1]) for words in lines
     ):
         raise CamError(f"{file} is not a map of synsets: lines like 'n02119789 1 kit_fox'")
     return {words[0]: int(words[1]) for words in lines}
@@ -301,7 +301,7 @@ def _cached_objects(file: Path, record: NDArray[Any]) -> tuple[list[int], list[l
     try:
         labels = [int(label.item()) for label in record["label"].ravel()]
         boxes = [box.ravel().tolist() for box in record["bbox"].ravel()]
-    except (AttributeError, IndexError, ValueError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise CamError(f"{file}: an object has no label and bbox") from error
     if any(len(box) != 4 for box in boxes):
         raise CamError(f"{file}: a bbox is not xmin ymin xmax ymax")
@@ -319,10 +319,10 @@ def _read_meta_mat(file: Path) -> dict[str, int]:
         )
     try:
         return {
-            str(wnid.item()): int(number.item())
+            str(wnid.item()): int(np.int32(number.item()))
             for wnid, number in zip(synsets["WNID"].ravel(), synsets[id_field].ravel(), strict=True)
         }
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise CamError(f"{file}: a synset has no WNID and {id_field}") from error
 
 

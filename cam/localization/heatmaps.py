@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import CamError, InvalidValueError
+from cam.errors import InvalidValueError
 from cam.files import PathLike, read_bytes
 from cam.matlab import imresize
+from cam.pictures.reading import decode_picture
 
 
 def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
@@ -161,14 +162,6 @@ def read_heatmap(path: PathLike) -> NDArray[np.uint8]:
     Raises
     ------
     CamError
-        If the file is missing or is not a picture.
+        If the file is missing, damaged, too large or not a picture.
     """
-    data = np.frombuffer(read_bytes(path, "the heat map"), np.uint8)
-    try:
-        grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    # So it refuses pictures that claim too many pixels.
-    except cv2.error:
-        grey = None
-    if grey is None:
-        raise CamError(f"{path} is not a picture that OpenCV can read; give a grey JPEG or PNG")
-    return np.asarray(grey, np.uint8)
+    return decode_picture(read_bytes(path, "the heat map"), os.fspath(path), grey=True)

@@ -34,7 +34,7 @@ def main() -> None:
     try:
         # Without a path the file's bytes follow the request.
         source = request["path"] or io.BytesIO(sys.stdin.buffer.read(request["size"]))
-        answer = reader.read(source, request["wanted"])
+        answer = reader.read(source, request["wanted"], request["group"])
     except RefusedError as error:
         answer = {"refused": str(error)}
     except MemoryError:
@@ -61,16 +61,38 @@ class Reader:
         self._hdf5, self._numpy = h5py, numpy
         self._left, self._depth, self._cost = budget, depth, cost
 
-    def read(self, source: str | io.BytesIO, wanted: list[str] | None) -> dict[str, Any]:
-        """Return which variables there are and what those wanted hold."""
+    def read(
+        self, source: str | io.BytesIO, wanted: list[str] | None, group: str
+    ) -> dict[str, Any]:
+        """Return which variables there are and what those wanted hold.
+
+        With the name of a group, the variables are all datasets below it.
+        """
         with self._hdf5.File(source, "r") as file:
             # Groups that begin with # belong to MATLAB: the contents of cells, and its objects.
             names = [name for name in file if not name.startswith("#")]
+            if group:
+                names = self._below(file, group)
             chosen = names if wanted is None else [name for name in wanted if name in names]
             return {"names": names, "values": {name: self._variable(file, name) for name in chosen}}
 
+    def _below(self, file: Any, name: str, depth: int = 0) -> list[str]:
+        """Return the names of the datasets in a group and in the groups in it."""
+        node = file[name] if self._is_own(file, name) else None
+        if isinstance(node, self._hdf5.Dataset):
+            return [name]
+        if not isinstance(node, self._hdf5.Group) or depth > self._depth:
+            raise RefusedError(f"{name} is neither numbers nor a group of them")
+        self._left -= self._cost * (1 + len(node))
+        if self._left < 0:
+            raise RefusedError(f"the group {name} holds more than may be read")
+        return [each for inner in node for each in self._below(file, f"{name}/{inner}", depth + 1)]
+
+    def _is_own(self, file: Any, name: str) -> bool:
+        return isinstance(file.get(name, getlink=True), self._hdf5.HardLink)
+
     def _variable(self, file: Any, name: str) -> dict[str, Any]:
-        if not isinstance(file.get(name, getlink=True), self._hdf5.HardLink):
+        if not self._is_own(file, name):
             raise RefusedError(f"{name} is a link to something else, which MATLAB does not write")
         return self._value(name, file[name], 0)
 

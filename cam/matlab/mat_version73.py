@@ -41,7 +41,9 @@ from cam.matlab.mat_values import (
 
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 
-_MEMORY_BYTES = 2**30
+_PROGRAM_BYTES = 2**28
+"""What Python, NumPy and h5py take; the rest of the child's memory is for what it reads."""
+
 _DESCRIPTION_BYTES = 64 * 2**20
 
 _COST_OF_A_DATASET = 16 * BYTES_OF_AN_ARRAY
@@ -63,8 +65,9 @@ def read_version73(
     choose: Chooser,
     budget: Budget,
     data: bytes | None = None,
+    group: str = "",
 ) -> dict[str, Any]:
-    """Read variables of a file of version 7.3.
+    """Read variables of a file of version 7.3, or of another HDF5 file.
 
     Parameters
     ----------
@@ -78,6 +81,9 @@ def read_version73(
         What their content may take.
     data : bytes, optional
         The file's bytes, if they are in memory; the file is not opened then.
+    group : str, optional
+        The group below which the variables lie, in a file that is not MATLAB's; they are then
+        called by their whole path, ``"data/conv1/0"``.
 
     Returns
     -------
@@ -105,7 +111,8 @@ def read_version73(
         "wanted": None if wanted is None else list(wanted),
         "folders": [_folder_of("numpy"), _folder_of("h5py")],
         "budget": budget.left,
-        "memory": _MEMORY_BYTES,
+        "group": group,
+        "memory": _PROGRAM_BYTES + 2 * budget.left,
         "seconds": seconds,
         "depth": MAX_DEPTH,
         "cost": _COST_OF_A_DATASET,

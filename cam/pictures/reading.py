@@ -67,7 +67,7 @@ def read_picture(source: PictureSource) -> Picture:
     )
 
 
-def decode_picture(data: bytes, source: str) -> Picture:
+def decode_picture(data: bytes, source: str, grey: bool = False) -> Picture:
     """Return the picture that the bytes of a file hold; see `read_picture`.
 
     Parameters
@@ -76,6 +76,8 @@ def decode_picture(data: bytes, source: str) -> Picture:
         A whole file.
     source : str
         Where it comes from, for messages.
+    grey : bool, optional
+        Whether to return grey levels, uint8 (H, W), as OpenCV makes them.
 
     Raises
     ------
@@ -90,8 +92,9 @@ def decode_picture(data: bytes, source: str) -> Picture:
     if size is None:
         raise CamError(f"{source}: not a picture in a format that is read ({FORMATS}), or damaged")
     check_pixels(size, source)
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error as error:
         raise CamError(f"{source}: OpenCV cannot decode the picture ({error.err})") from error
     if picture is None:

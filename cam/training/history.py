@@ -100,7 +100,7 @@ def read_history(path: PathLike) -> list[HistoryEntry]:
             return [_entry(row, row["test"]) for row in read_json(path)]
         table = csv.DictReader(io.StringIO(read_text(path), newline=""))
         return [_entry(row, _test_columns(row)) for row in table]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CamError):
             raise
         raise CamError(f"{path}: not a history of a training") from error

@@ -76,7 +76,8 @@ def find_class(class_names: Sequence[str], wanted: str) -> int:
     0
     """
     if wanted.isdecimal():
-        if int(wanted) < len(class_names):
+        # Python takes numbers of some thousand digits for an attack.
+        if len(wanted) < 10 and int(wanted) < len(class_names):
             return int(wanted)
         raise InvalidValueError(
             f"no class {wanted}; the classes are numbered 0 to {len(class_names) - 1}"

@@ -86,7 +86,7 @@ def read_companion(prototxt: PathLike) -> Companion | None:
             preprocessing=_preprocessing(content["preprocessing"]),
             class_names=read_class_names(path.with_name(content["categories"])),
         )
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CamError):
             raise
         raise CamError(f"{path}: not a whole description of a network ({error!r})") from error

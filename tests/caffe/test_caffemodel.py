@@ -563,3 +563,26 @@ def test_reading_a_large_caffemodel_does_not_copy_its_weights(style: str, file: 
     grown, total = finished.stdout.split()
     assert float(total) == 50 * 2**20
     assert int(grown) < 20 * 2**10  # KB, for 200 MB of weights
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"\x10\x05",  # layers as a number
+        b"\xa5\x06abcd",  # layer as four bytes
+        b"\xa2\x06\x04\x0a\x00\x38\x07",  # a layer whose blobs are a number
+        b"\xa2\x06\x08\x3a\x06\x28\x07\x3a\x02\x08\x00",  # a blob whose data is a number
+        b"\xa2\x06\x0b\x3a\x09\x45abcd\x3a\x02\x08\x00",  # a blob whose double data is four bytes
+    ],
+)
+def test_what_has_another_wire_type_is_a_field_that_nobody_knows(
+    fields: bytes, tmp_path: Path
+) -> None:
+    content = message_class("NetParameter")()
+    content.layer.add(name="named")
+    data = content.SerializeToString() + fields
+    (tmp_path / "x.caffemodel").write_bytes(data)
+    model = read_caffemodel(tmp_path / "x.caffemodel")
+    expected = message_class("NetParameter").FromString(data)
+    assert model.net == expected
+    assert sum(blob.size for blobs in model.blobs.values() for blob in blobs) == 0

@@ -7,6 +7,7 @@ import pytest
 
 import cam
 from cam import zoo
+from cam.errors import CamError
 from cam.zoo.class_names import find_class, plain_name, short_name
 
 NAMES = zoo.class_names("categories1000.txt")
@@ -81,3 +82,8 @@ def test_named_classes_may_be_of_a_network_with_fewer_than_the_top_ones(
     model = cam.load(engine="openvino")
     found = model.explain(coffee, top=5000, classes=["espresso"])
     assert found.names == model.explain(coffee, top=1).names
+
+
+def test_a_number_of_thousands_of_digits_is_no_class() -> None:
+    with pytest.raises(CamError, match="no class 9999"):
+        find_class(NAMES, "9" * 5000)

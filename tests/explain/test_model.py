@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import scipy.io
+from numpy.typing import NDArray
 from PIL import Image
 
 import cam
@@ -299,3 +301,46 @@ def test_missing_weights_say_the_file_the_source_and_the_command(
     assert "imagenet_googlenetCAM_train_iter_120000.caffemodel" in message
     assert "http://cnnlocalization.csail.mit.edu/demoCAM/models/" in message
     assert "cam models fetch googlenet" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("indices", np.arange(995, 1000) + 3),
+        ("indices", np.arange(5) - 1),
+        ("indices", np.arange(5.0)),
+        ("names", np.array(["one"])),
+        ("names", np.arange(5)),
+        ("maps", np.zeros((1, 4, 7, 7), np.float32)),
+        ("maps", np.zeros((1, 5, 7, 0), np.float32)),
+        ("maps", np.zeros((1, 5, 7, 7), complex)),
+        ("scores", np.zeros((1, 1000), np.float32)),
+        ("frame", np.zeros((256, 256, 4), np.uint8)),
+        ("frame", np.zeros((256, 256, 3), np.uint16)),
+        ("crop_size", np.array(10**9)),
+        ("crop_size", np.array([224])),
+        ("picture_size", np.array([10, 0])),
+        ("picture_size", np.array([10**5, 10**5])),
+        ("picture_size", np.array([10, 10, 10])),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_no_result(
+    result: Explanation, name: str, value: NDArray[Any], tmp_path: Path
+) -> None:
+    result.save(tmp_path)
+    with np.load(tmp_path / "maps.npz") as arrays:
+        changed = {**arrays, name: value}
+    np.savez(tmp_path / "maps.npz", **changed)
+    with pytest.raises(cam.CamError, match=rf"maps\.npz: (.*result: {name}|10+ x 10)"):
+        Explanation.load(tmp_path)
+
+
+@pytest.mark.parametrize("record", [None, [], {"style": 1}, {"style": "pycaffe", "placement": []}])
+def test_a_record_of_no_style_is_no_result(
+    result: Explanation, record: Any, tmp_path: Path
+) -> None:
+    result.save(tmp_path)
+    summary = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    (tmp_path / "result.json").write_text(json.dumps({**summary, "record": record}))
+    with pytest.raises(cam.CamError):
+        Explanation.load(tmp_path)

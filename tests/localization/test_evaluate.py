@@ -530,3 +530,17 @@ def test_results_are_what_the_tables_read() -> None:
     assert measurement.localization == TopErrors(60.0, 20.0)
     assert (measurement.pictures, measurement.model) == (1000, "googlenet")
     assert record["localization"]["top3"] == 40.0
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "\u0661", "-1", "1.0"])
+def test_an_ilsvrc_id_is_a_plain_number(number: str, tmp_path: Path) -> None:
+    (tmp_path / "map.txt").write_text(f"n02119789 {number} kit_fox\n", encoding="utf-8")
+    with pytest.raises(CamError, match="not a map of synsets"):
+        read_ilsvrc_ids(tmp_path / "map.txt")
+
+
+def test_an_ilsvrc_id_of_a_mat_file_is_a_number_that_fits(tmp_path: Path) -> None:
+    for number in (1e30, np.inf, np.nan):
+        savemat(tmp_path / "meta.mat", {"synsets": {"ILSVRC2012_ID": number, "WNID": "n02119789"}})
+        with pytest.raises(CamError, match="a synset has no WNID and ILSVRC2012_ID"):
+            read_ilsvrc_ids(tmp_path / "meta.mat")

@@ -354,6 +354,7 @@ def test_what_is_no_history_is_an_error(tmp_path: Path) -> None:
         ("a.json", '{"loss": 1}'),
         ("b.json", '[{"iteration": "one", "loss": 1, "rate": 1, "seconds": 1, "test": {}}]'),
         ("c.json", '[{"iteration": 1, "loss": 1, "rate": 1, "seconds": 1, "test": [1]}]'),
+        ("d.json", '[{"iteration": 1e999, "loss": 1, "rate": 1, "seconds": 1, "test": {}}]'),
         ("a.csv", "iteration,loss\n1,2\n"),
         ("b.csv", "iteration,loss,rate,seconds\n1,2,3\n"),
         ("c.csv", "iteration,loss,rate,seconds\n1,2,3,4,5\n"),
@@ -361,9 +362,9 @@ def test_what_is_no_history_is_an_error(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(CamError, match=f"{name}: not a history"):
             read_history(tmp_path / name)
-    (tmp_path / "d.json").write_text("[")
+    (tmp_path / "e.json").write_text("[")
     with pytest.raises(CamError, match="not JSON"):
-        read_history(tmp_path / "d.json")
+        read_history(tmp_path / "e.json")
 
 
 def test_a_history_is_one_line_an_entry_in_either_format(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Fuzzing: damaged files for every reader, and random networks for both engines."""
