@@ -141,6 +141,22 @@ def guided(target: str, seconds: int) -> None:
     run(target, seconds, material.seeds, material.around)
 
 
+@main.command()
+@click.option("--count", type=_COUNT, default=300, show_default=True, help="How many networks.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def networks(count: int, seed: int) -> None:
+    """Run random networks in Caffe and by the project, which must give the same or refuse."""
+    from fuzzing.networks import run_networks
+
+    began = time.monotonic()
+    tally = run_networks(count, seed, click.echo)
+    click.echo(f"{count} networks in {time.monotonic() - began:.0f} s, seed {seed}")
+    for counter in (tally.kinds, tally.layers, tally.refusals):
+        click.echo("  ".join(f"{name} {number}" for name, number in counter.most_common(40)))
+    if tally.found:
+        raise SystemExit(1)
+
+
 def _job(target: str, data: bytes) -> workers.Job:
     material = campaigns.materials([target])[target]
     campaigns.import_all()

@@ -130,7 +130,8 @@ class LayerType:
     in_place : bool
         Whether Caffe can run it in place and gets it right.
     shares_memory : bool
-        Whether its tops lie in its bottom's memory in Caffe, if it has one bottom.
+        Whether its tops lie in its bottom's memory in Caffe, if it has one bottom, and one top
+        unless it passes its bottom on.
     is_identity : bool
         Whether it passes its bottom on in the test phase.
     """
@@ -171,6 +172,7 @@ def unchanged(layer: Layer, bottoms: list[Shape]) -> Shapes:
 
 def weights_along(param: Any, bottom: Shape) -> Shape:
     """Return the shape of weights that lie along some axes of a blob (Scale, Bias)."""
+    axis_of(param.axis, bottom)
     if param.num_axes == 0:
         return ()
     axis = own_axis(param.axis, bottom)

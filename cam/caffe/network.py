@@ -348,8 +348,9 @@ def fit_blobs(
 class _SharedMemory:
     """Which blobs lie in the same memory in Caffe, and which of them an in-place layer spoils.
 
-    Caffe's Split, Flatten, Reshape and a Concat of one blob copy nothing. A layer that then runs in
-    place on one of these blobs changes all of them, which no graph of values can express.
+    Caffe's Split, Flatten, Reshape, a Concat of one blob and a Slice into one copy nothing. A layer
+    that then runs in place on one of these blobs changes all of them, which no graph of values can
+    express.
     """
 
     def __init__(self, inputs: Iterable[str]) -> None:
@@ -366,7 +367,8 @@ class _SharedMemory:
                 )
 
     def run(self, layer: Layer) -> None:
-        shares = LAYER_TYPES[layer.type].shares_memory and len(layer.bottoms) == 1
+        kind, one_top = LAYER_TYPES[layer.type], len(layer.tops) == 1
+        shares = kind.shares_memory and len(layer.bottoms) == 1 and (one_top or kind.is_identity)
         for top in layer.tops:
             if top in layer.bottoms:
                 self._change(top, layer)

@@ -35,6 +35,12 @@ NETWORKS = {
     "argmax": INPUT + layer("ArgMax"),
     "argmax of three": INPUT + layer("ArgMax", "argmax_param { top_k: 3 }"),
     "argmax with values": INPUT + layer("ArgMax", "argmax_param { out_max_val: true top_k: 2 }"),
+    "argmax of numbers that are equal": INPUT
+    + layer("Threshold", "threshold_param { threshold: 0.2 }", tops="steps")
+    + layer("ArgMax", "argmax_param { top_k: 3 }", "steps"),
+    "argmax of equal numbers of a row": INPUT
+    + layer("ReLU", tops="steps")
+    + layer("ArgMax", "argmax_param { axis: -1 top_k: 4 }", "steps"),
     "argmax of channels": INPUT + layer("ArgMax", "argmax_param { axis: 1 top_k: 2 }"),
     "maximum of channels": INPUT + layer("ArgMax", "argmax_param { axis: 1 out_max_val: true }"),
     "bnll": INPUT + layer("BNLL"),
@@ -173,6 +179,18 @@ REFUSED = {
     + layer("Accuracy", "accuracy_param { axis: 2 }", "data label"),
     "accuracy of too few labels": LABELS + layer("Accuracy", "", "data label"),
     "argmax of more than there are": layer("ArgMax", "argmax_param { axis: 1 top_k: 5 }"),
+    "accuracy of more classes than there are": LABELS
+    + SCORES
+    + layer("Accuracy", "accuracy_param { top_k: 6 }", "scores label"),
+    "scale of a single number that has no axis": SCORES
+    + layer("EuclideanLoss", "", "scores scores", "loss")
+    + layer("Scale", "scale_param { num_axes: 0 }", "loss"),
+    "slice into one, of which both are read when one has changed": layer("Slice", tops="same")
+    + layer("Softmax", "", "same", "same")
+    + layer("AbsVal", "", "data"),
+    "reshape of a single number that has no axis": SCORES
+    + layer("EuclideanLoss", "", "scores scores", "loss")
+    + layer("Reshape", "reshape_param { shape { dim: 1 } }", "loss"),
     "argmax of none": layer("ArgMax", "argmax_param { top_k: 0 }"),
     "crop beyond the picture": layer("AbsVal", tops="same")
     + layer("Crop", "crop_param { offset: 1 }", "data same"),

@@ -18,6 +18,12 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("h5py")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """Import all libraries before workers are forked: some open files of their own."""
+    campaign.import_all()
+
+
 def outcome_of(read: Callable[[Path], object], count: int = 3) -> workers.Outcome:
     """Give files to a reader, in workers; all are told by their number."""
     target = Target("x.file", lambda: [b""], read)

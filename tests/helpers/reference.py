@@ -288,7 +288,7 @@ def argmax(layer: Any, bottoms: list[Array], params: list[Array]) -> Array:
     param, (x,) = layer.argmax_param, bottoms
     axis = param.axis if param.HasField("axis") else 2
     x = x if param.HasField("axis") else x.reshape(len(x), 1, -1, *[1] * (x.ndim - 3))
-    order = np.flip(np.argsort(x, axis=axis), axis).take(range(param.top_k), axis)
+    order = np.flip(np.argsort(x, axis=axis, kind="stable"), axis).take(range(param.top_k), axis)
     if not param.out_max_val:
         return order.astype(np.float64)
     largest = np.take_along_axis(x, order, axis)

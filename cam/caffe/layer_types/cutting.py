@@ -74,5 +74,5 @@ def _cut(graph: Graph, run: LayerRun, axes: list[int], starts: list[int], top: i
 
 TYPES: Mapping[str, LayerType] = {
     "Crop": LayerType(_crop_shapes, _write_crop, bottoms=(2, 2)),
-    "Slice": LayerType(_slice_shapes, _write_slice),
+    "Slice": LayerType(_slice_shapes, _write_slice, shares_memory=True),
 }

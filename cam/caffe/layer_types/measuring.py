@@ -34,13 +34,23 @@ def _argmax_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
 
 def _write_argmax(graph: Graph, run: LayerRun) -> None:
     layer, param, tensor = run.layer, run.layer.message.argmax_param, run.inputs[0]
-    axis = param.axis if param.HasField("axis") else 2
-    if not param.HasField("axis"):
-        trailing = [1] * (len(run.bottoms[0]) - 3)
+    bottom = run.bottoms[0]
+    if param.HasField("axis"):
+        axis = layers.own_axis(param.axis, bottom)
+        size = bottom[axis]
+    else:
+        axis, size = 2, math.prod(bottom[1:])
+        trailing = [1] * (len(bottom) - 3)
         flat = graph.constant(layer, "flat", [0, 1, -1, *trailing], np.int64)
         tensor = graph.node("Reshape", layer, [tensor, flat], "flattened")
+    # Of equal numbers Caffe takes the last one, TopK the first: it is given them from the end.
+    ends = (("from", [-1]), ("to", [-size - 1]), ("along", [axis]), ("step", [-1]))
+    bounds = [graph.constant(layer, name, value, np.int64) for name, value in ends]
+    tensor = graph.node("Slice", layer, [tensor, *bounds], "reversed")
     count = graph.constant(layer, "count", [param.top_k], np.int64)
-    values, indices = graph.pair("TopK", layer, [tensor, count], axis=axis)
+    values, places = graph.pair("TopK", layer, [tensor, count], axis=axis)
+    last = graph.constant(layer, "last", [size - 1], np.int64)
+    indices = graph.node("Sub", layer, [last, places], "indices")
     if param.out_max_val and param.HasField("axis"):
         graph.node("Identity", layer, [values])
     elif param.out_max_val:
@@ -56,7 +66,10 @@ def _loss_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
 
 
 def _accuracy_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
-    _need_labels(bottoms, layer.message.accuracy_param.axis)
+    param = layer.message.accuracy_param
+    _need_labels(bottoms, param.axis)
+    if param.top_k > bottoms[0][1]:
+        raise ShapeError(f"top_k {param.top_k} of {bottoms[0][1]} classes")
     return [()], ()
 
 
