@@ -191,6 +191,9 @@ REFUSED = {
     "reshape of a single number that has no axis": SCORES
     + layer("EuclideanLoss", "", "scores scores", "loss")
     + layer("Reshape", "reshape_param { shape { dim: 1 } }", "loss"),
+    "argmax of a single number that has no axis": SCORES
+    + layer("EuclideanLoss", "", "scores scores", "loss")
+    + layer("ArgMax", "", "loss"),
     "argmax of none": layer("ArgMax", "argmax_param { top_k: 0 }"),
     "crop beyond the picture": layer("AbsVal", tops="same")
     + layer("Crop", "crop_param { offset: 1 }", "data same"),

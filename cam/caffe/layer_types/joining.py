@@ -36,7 +36,7 @@ def _reshape_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     if shape.count(-1) == 1:
         known = -math.prod(shape)
         shape[shape.index(-1)] = math.prod(bottom) // known if known else 0
-    if math.prod(shape) != math.prod(bottom) or not shape or shape[:1] != bottom[:1]:
+    if math.prod(shape) != math.prod(bottom) or not shape or tuple(shape[:1]) != bottom[:1]:
         raise ShapeError(f"{bottom} cannot become {tuple(param.shape.dim)} picture by picture")
     return [tuple(shape)], ()
 

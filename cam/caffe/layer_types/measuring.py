@@ -20,6 +20,8 @@ _INT64 = 7
 
 def _argmax_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     param, bottom = layer.message.argmax_param, bottoms[0]
+    if not bottom:
+        raise ShapeError("its bottom is a single number without axes")
     if param.HasField("axis"):
         axis = layers.own_axis(param.axis, bottom)
         size, top = bottom[axis], (*bottom[:axis], param.top_k, *bottom[axis + 1 :])
