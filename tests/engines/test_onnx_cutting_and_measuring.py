@@ -191,6 +191,9 @@ REFUSED = {
     "reshape of a single number that has no axis": SCORES
     + layer("EuclideanLoss", "", "scores scores", "loss")
     + layer("Reshape", "reshape_param { shape { dim: 1 } }", "loss"),
+    "batch norm of a single number that has no axis": SCORES
+    + layer("EuclideanLoss", "", "scores scores", "loss")
+    + layer("BatchNorm", "", "loss"),
     "argmax of a single number that has no axis": SCORES
     + layer("EuclideanLoss", "", "scores scores", "loss")
     + layer("ArgMax", "", "loss"),

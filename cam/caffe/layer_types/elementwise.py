@@ -84,6 +84,8 @@ def _write_clip(graph: Graph, run: LayerRun) -> None:
 
 
 def _batch_norm_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
+    if not bottoms[0]:
+        raise ShapeError("its bottom is a single number without axes")
     channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
     return [bottoms[0]], ((channels,), (channels,), (1,))
 
