@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -117,11 +117,9 @@ def _rate_column() -> ProgressColumn:
     return Rate()
 
 
-@contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> AbstractContextManager[object]:
     """Show that something goes on while the block runs, whose end is not known."""
-    with bar_console().status(what):
-        yield
+    return bar_console().status(what) if sys.stderr.isatty() else nullcontext()
 
 
 def download_bar(name: str) -> AbstractContextManager[Bar]:
