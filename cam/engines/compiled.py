@@ -94,9 +94,10 @@ def compile_cached(
 
 @lru_cache(maxsize=1)
 def _writer_digest() -> str:
-    """Return a digest of the code that makes the graph: the writer and all of `cam.caffe`."""
+    """Return a digest of the code that makes the graph: its writers and all of `cam.caffe`."""
     package = Path(__file__).parents[1]
-    sources = [package / "engines/onnx_graph.py", *sorted(package.glob("caffe/**/*.p*[!c]"))]
+    writers = [package / "engines" / name for name in ("onnx_graph.py", "winograd.py")]
+    sources = [*writers, *sorted(package.glob("caffe/**/*.p*[!c]"))]
     return hashlib.sha256("".join(map(sha256_of, sources)).encode()).hexdigest()
 
 

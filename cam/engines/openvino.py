@@ -16,6 +16,7 @@ import numpy as np
 
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.network import Network
+from cam.engines import winograd
 from cam.engines.compiled import compile_cached
 from cam.engines.protocol import (
     BFLOAT16,
@@ -92,6 +93,8 @@ class OpenVinoEngine:
 
         self.network = network
         self.precision = precision
+        # Its sums cancel, for which half precision has too few digits.
+        self.winograd = precision == FLOAT32 and winograd.is_wanted()
         self._outputs = (network.head.last_conv, network.head.scores)
         self._at_once = _AT_ONCE if _mean_sum(network.network) < _SHORT_SUMS else None
         self._core = openvino.Core()
@@ -173,6 +176,7 @@ class OpenVinoEngine:
             "weights": self.network.weights_sha256,
             "outputs": self._outputs,
             "batch": count,
+            "winograd": self.winograd,
         }
         return compile_cached(self._core, options, key, partial(self._model, count))
 
@@ -180,6 +184,8 @@ class OpenVinoEngine:
         # Not kept: it is as large as the weights, and compiled networks are.
         model = self._core.read_model(self._onnx(), b"")
         model.reshape([count, *self.network.network.input_shape[1:]])
+        if self.winograd:
+            winograd.use_winograd(model)
         return model
 
     def _onnx(self) -> bytes:

@@ -58,6 +58,8 @@ class Engine(Protocol):
         The distribution that does the work and its version, for the record of a store.
     precision : str
         What it computes in: ``"float32"``, or ``"bfloat16"``. What it gives is float32 always.
+    winograd : bool
+        Whether it computes 3×3 convolutions by Winograd's algorithm where that is faster.
     network : cam.caffe.loaded.LoadedNetwork
         What it runs.
     batch_size : int
@@ -69,6 +71,7 @@ class Engine(Protocol):
     name: str
     device: str
     precision: str
+    winograd: bool
     network: LoadedNetwork
 
     @property

@@ -89,6 +89,7 @@ class CamModel:
             "engine": self.engine.name,
             "device": self.engine.device,
             "precision": self.engine.precision,
+            "winograd": self.engine.winograd,
             "preprocessing": asdict(self.preprocessing),
             "version": __version__,
         }

@@ -148,4 +148,11 @@ def test_the_key_covers_all_the_code_that_makes_the_graph(monkeypatch: pytest.Mo
     read: list[str] = []
     monkeypatch.setattr(compiled, "sha256_of", lambda path: read.append(Path(path).name) or "")
     compiled._writer_digest.__wrapped__()
-    assert {"onnx_graph.py", "spatial.py", "elementwise.py", "layers.py", "network.py"} <= set(read)
+    assert {
+        "onnx_graph.py",
+        "winograd.py",
+        "spatial.py",
+        "elementwise.py",
+        "layers.py",
+        "network.py",
+    } <= set(read)
