@@ -62,7 +62,7 @@ _BEGINNING = frozenset((RUN, ENTRIES, _CLASSES, PIECES, DIGESTS))
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TOLD = {"engine_choice"}
 """What the record tells and two runs need not have in common."""
-_UNSAID = {"model.precision": "float32", "model.winograd": False}
+_UNSAID = {"model.precision": "float32", "model.winograd": "off"}
 """What is meant by a record that does not say it."""
 
 

@@ -67,7 +67,7 @@ class CaffeEngine:
 
     name = "caffe"
     precision = FLOAT32
-    winograd = False
+    winograd = "off"
     needs_blas_threads = True
 
     def __init__(

@@ -94,7 +94,7 @@ class OpenVinoEngine:
         self.network = network
         self.precision = precision
         # Its sums cancel, for which half precision has too few digits.
-        self.winograd = precision == FLOAT32 and winograd.is_wanted()
+        self.winograd = winograd.chosen_setting() if precision == FLOAT32 else "off"
         self._outputs = (network.head.last_conv, network.head.scores)
         self._at_once = _AT_ONCE if _mean_sum(network.network) < _SHORT_SUMS else None
         self._core = openvino.Core()
@@ -169,22 +169,24 @@ class OpenVinoEngine:
 
     def _compile(self, count: int, hint: str) -> Any:
         options = {**self._options, "PERFORMANCE_HINT": hint}
+        in_tiles = self.winograd == "on" or (self.winograd == "auto" and hint == "THROUGHPUT")
+        build = partial(self._model, count, in_tiles)
         if not self.network.weights_sha256:
-            return self._core.compile_model(self._model(count), "CPU", options)
+            return self._core.compile_model(build(), "CPU", options)
         key = {
             "network": self.network.network.digest,
             "weights": self.network.weights_sha256,
             "outputs": self._outputs,
             "batch": count,
-            "winograd": self.winograd,
+            "winograd": in_tiles,
         }
-        return compile_cached(self._core, options, key, partial(self._model, count))
+        return compile_cached(self._core, options, key, build)
 
-    def _model(self, count: int) -> Any:
+    def _model(self, count: int, in_tiles: bool) -> Any:
         # Not kept: it is as large as the weights, and compiled networks are.
         model = self._core.read_model(self._onnx(), b"")
         model.reshape([count, *self.network.network.input_shape[1:]])
-        if self.winograd:
+        if in_tiles:
             winograd.use_winograd(model)
         return model
 

@@ -58,8 +58,9 @@ class Engine(Protocol):
         The distribution that does the work and its version, for the record of a store.
     precision : str
         What it computes in: ``"float32"``, or ``"bfloat16"``. What it gives is float32 always.
-    winograd : bool
-        Whether it computes 3×3 convolutions by Winograd's algorithm where that is faster.
+    winograd : str
+        Which calls compute 3×3 convolutions by Winograd's algorithm where that is faster:
+        ``"auto"``, those of `submit`; ``"on"``, all; ``"off"``, none.
     network : cam.caffe.loaded.LoadedNetwork
         What it runs.
     batch_size : int
@@ -71,7 +72,7 @@ class Engine(Protocol):
     name: str
     device: str
     precision: str
-    winograd: bool
+    winograd: str
     network: LoadedNetwork
 
     @property

@@ -31,24 +31,29 @@ Values = NDArray[np.float64]
 Weights = NDArray[np.float32]
 
 ENVIRONMENT_VARIABLE = "CAM_WINOGRAD"
-"""As ``off``, lets all convolutions be computed directly."""
+"""Names the setting; ``auto`` if it is not given."""
+
+SETTINGS = ("auto", "on", "off")
+"""For many batches (`cam.engines.Engine.submit`), for all calls, and for none. A network in tiles
+takes longer to load, which ten or more pictures make up for and a single one does not."""
 
 _MACHINES = ("x86_64", "amd64")
 """What it was measured on; elsewhere OpenVINO computes convolutions in other ways."""
 
 
-def is_wanted() -> bool:
-    """Tell whether the algorithm may be used here.
+def chosen_setting() -> str:
+    """Return which of `SETTINGS` holds, by ``CAM_WINOGRAD`` and the processor.
 
     Raises
     ------
     InvalidValueError
-        If ``CAM_WINOGRAD`` has a value without a meaning.
+        If the variable has a value without a meaning.
     """
-    value = os.environ.get(ENVIRONMENT_VARIABLE) or "on"
-    if value not in ("on", "off"):
-        raise InvalidValueError(f"{ENVIRONMENT_VARIABLE} is {value!r}; it can be on or off")
-    return value == "on" and platform.machine().lower() in _MACHINES
+    setting = os.environ.get(ENVIRONMENT_VARIABLE) or SETTINGS[0]
+    if setting not in SETTINGS:
+        known = ", ".join(SETTINGS)
+        raise InvalidValueError(f"{ENVIRONMENT_VARIABLE} is {setting!r}; it can be {known}")
+    return setting if platform.machine().lower() in _MACHINES else "off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +228,7 @@ def use_winograd(model: Any, rule: Rule = fastest_tile) -> None:
 
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
-_SETTINGS = ("strides", "dilations", "pads_begin", "pads_end")
+_ONES = ("strides", "dilations", "pads_begin", "pads_end")
 """Those that are 1 in both directions where the output is as large as the input."""
 
 
@@ -234,7 +239,7 @@ def _read(node: Any) -> Convolution | None:
     if weights is None or weights.shape[-2:] != (3, 3):
         return None
     settings = node.get_attributes()
-    if any(list(settings[name]) != [1, 1] for name in _SETTINGS):
+    if any(list(settings[name]) != [1, 1] for name in _ONES):
         return None
     result, bias, is_rectified = node.output(0), None, False
     follower = _only_follower(result)
@@ -278,7 +283,9 @@ _DOWN, _ACROSS = 0, 1
 def _computed(convolution: Convolution, size: int) -> Any:
     """Add the nodes that compute a convolution in tiles and return their output."""
     algorithm = TRANSFORMS[size]
-    weights = np.einsum("kcyx,iy,jx->ijkc", convolution.weights, *[algorithm.weights] * 2)
+    weights = np.einsum(
+        "kcyx,iy,jx->ijkc", convolution.weights, *[algorithm.weights] * 2, optimize=True
+    )
     products = np.empty(weights.shape[:2], object)
     for i, down in enumerate(algorithm.data):
         strips = _transformed(convolution.data, down, _DOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import numpy as np
@@ -183,32 +184,40 @@ def test_the_rule_takes_large_tiles_for_much_work_and_none_for_little() -> None:
     assert taken(10, 256, 56, groups=256) == 0
 
 
-def forward(setting: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Array, bool]:
+ON_X86 = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="used on x86-64 only"
+)
+BATCH = np.random.default_rng(0).uniform(-120, 140, (1, 3, 224, 224)).astype(np.float32)
+
+
+def results(setting: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Array, Array]:
+    """Return a picture's activations by `forward` and by `submit`."""
     monkeypatch.setenv("CAM_WINOGRAD", setting)
-    network = zoo.load_network("googlenet", seed=0)
-    engine = OpenVinoEngine(network, 1)
-    batch = np.random.default_rng(0).uniform(-120, 140, (1, 3, 224, 224)).astype(np.float32)
-    return engine.forward(batch).activations, engine.winograd
+    engine = OpenVinoEngine(zoo.load_network("googlenet", seed=0), 1)
+    assert engine.winograd == setting
+    return engine.forward(BATCH).activations, engine.submit(BATCH)().activations
 
 
-@pytest.mark.skipif(not winograd.is_wanted(), reason="used on x86-64 only")
+@ON_X86
 def test_the_engine_gives_the_same_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiles, used = forward("on", monkeypatch)
-    direct, unused = forward("off", monkeypatch)
-    assert (used, unused) == (True, False)
-    assert (tiles != direct).any()
+    direct, many_direct = results("off", monkeypatch)
+    alone, many = results("auto", monkeypatch)
+    tiles, many_tiles = results("on", monkeypatch)
+    for same, other in ((direct, many_direct), (direct, alone), (tiles, many), (tiles, many_tiles)):
+        np.testing.assert_allclose(same, other, atol=1e-7 * abs(direct).max())
+    assert abs(tiles - direct).max() > 1e-7 * abs(direct).max()
     np.testing.assert_allclose(tiles, direct, atol=2e-5 * abs(direct).max())
 
 
 def test_a_setting_without_a_meaning_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAM_WINOGRAD", "no")
-    with pytest.raises(InvalidValueError, match="CAM_WINOGRAD is 'no'; it can be on or off"):
+    with pytest.raises(InvalidValueError, match="CAM_WINOGRAD is 'no'; it can be auto, on, off"):
         OpenVinoEngine(zoo.load_network())
 
 
-@pytest.mark.parametrize(("machine", "wanted"), [("AMD64", True), ("aarch64", False)])
+@pytest.mark.parametrize(("machine", "setting"), [("AMD64", "auto"), ("aarch64", "off")])
 def test_it_is_used_where_it_was_measured(
-    machine: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+    machine: str, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(winograd.platform, "machine", lambda: machine)
-    assert winograd.is_wanted() == wanted
+    assert winograd.chosen_setting() == setting
