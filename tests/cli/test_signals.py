@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -15,12 +16,17 @@ import pytest
 
 from cam.__main__ import STOPPING
 from cam.cli import exit_codes
-from cam.cli.signals import Stopped, Terminated, stoppable
+from cam.cli.signals import stoppable
 
 TRIES = 40
 
+# A process that a shell has started in the background ignores Ctrl-C, and so do its children.
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+
 # What Python does before the command can listen is not the command's.
-STARTED = """
+STARTED = (
+    LISTENING
+    + """
 import os, sys, cam.__main__
 
 def hook(event, arguments):
@@ -31,6 +37,7 @@ sys.addaudithook(hook)
 sys.argv[0] = "cam"
 cam.__main__.main()
 """
+)
 
 
 def command(*arguments: object, module: str = "cam.cli", action: str) -> list[str]:
@@ -97,45 +104,63 @@ def test_a_signal_while_modules_are_imported_is_one_line(number: int, module: st
 
 
 def test_signals_that_are_ignored_stay_so() -> None:
-    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    ignoring = LISTENING.replace("default_int_handler", "SIG_IGN")
     python, option, script, *rest = command("models", action="os.kill(os.getpid(), 2)")
     ended = subprocess.run(
-        [python, option, ignored + script, *rest], capture_output=True, text=True
+        [python, option, script.replace(LISTENING, ignoring), *rest], capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("number", STOPPING)
+def run_alone(block: str) -> tuple[int, str]:
+    """Run lines in a process of their own, which a signal may end: its exit code, its errors."""
+    start = f"{LISTENING}\nimport sys, time\nfrom cam.cli.signals import Stopped, stoppable\n"
+    script = start + textwrap.dedent(block)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("number", [int(number) for number in STOPPING])
 def test_a_block_ends_with_the_signal_whatever_a_library_makes_of_it(number: int) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(Stopped) as stopped, stoppable():
-        try:
-            signal.raise_signal(number)
-        except (KeyboardInterrupt, Terminated):
-            raise ImportError("half a module") from None
-    assert stopped.value.number == number
-    assert signal.getsignal(number) is before
+    block = f"""
+    before = signal.getsignal({number})
+    try:
+        with stoppable():
+            try:
+                signal.raise_signal({number})
+            except BaseException:
+                raise ImportError("half a module") from None
+    except Stopped as stopped:
+        sys.exit(5 if stopped.number == {number} and signal.getsignal({number}) is before else 6)
+    """
+    assert run_alone(block) == (5, "")
 
 
-class Careless:
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGINT)
+def test_a_signal_that_is_passed_over_comes_again() -> None:
+    block = """
+    class Careless:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
 
-
-def test_a_signal_that_is_passed_over_comes_again(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Stopped), stoppable():
-        Careless()
-        time.sleep(5)
-    assert capsys.readouterr().err == ""
+    try:
+        with stoppable():
+            Careless()
+            time.sleep(5)
+    except Stopped:
+        sys.exit(5)
+    """
+    assert run_alone(block) == (5, "")
 
 
 def test_a_script_that_takes_the_signal_ends_as_it_likes() -> None:
-    with pytest.raises(SystemExit) as ended, stoppable():
+    block = """
+    with stoppable():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             sys.exit(7)
-    assert ended.value.code == 7
+    """
+    assert run_alone(block) == (7, "")
 
 
 def test_a_block_runs_in_any_thread() -> None:
