@@ -32,7 +32,7 @@ def one_line(message: str) -> str:
 
     Examples
     --------
-    >>> one_line("cannot read \\x1b[31ma.png:\\n  not a picture")
+    >>> one_line("cannot read \x1b[31ma.png:\n  not a picture")
     'cannot read [31ma.png: not a picture'
     """
     # The characters that count are near the front; looking at all of a long one takes time.
