@@ -16,7 +16,7 @@ import click
 from cam import __version__
 from cam.__main__ import STOPPING
 from cam.cli import exit_codes
-from cam.cli.signals import Stopped
+from cam.cli.signals import Stopped, Terminated
 from cam.errors import CamError, one_line
 
 __all__ = ["COMMANDS", "main"]
@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail(*STOPPING[signal.SIGINT])
+    except Terminated:
+        _fail(*STOPPING[signal.SIGTERM])
     except Stopped as stopped:
         _fail(*STOPPING[stopped.number])
     except BrokenPipeError:

@@ -59,7 +59,8 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if came and not isinstance(error, SystemExit):
+        # A block that a signal has left half way is closed later, where nobody catches anything.
+        if came and not isinstance(error, (SystemExit, GeneratorExit)):
             raise Stopped(came[0]) from error
         raise
     finally:
