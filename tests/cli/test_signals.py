@@ -68,16 +68,7 @@ def test_the_exit_codes_are_those_that_the_help_names() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(
-            signal.SIGINT,
-            marks=pytest.mark.xfail(strict=False, reason="rarely, Ctrl-C aborts native code"),
-        ),
-        signal.SIGTERM,
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_moment_of_a_start_is_one_line(
     number: signal.Signals, coffee: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +150,25 @@ def test_a_signal_that_is_passed_over_comes_again() -> None:
             time.sleep(5)
     except Stopped:
         sys.exit(5)
+    """
+    assert run_alone(block) == (5, "")
+
+
+def test_a_signal_while_native_code_is_loaded_waits_for_its_end() -> None:
+    block = """
+    module = "scipy.special._ufuncs_cxx"
+
+    def hook(event, arguments):
+        if event == "import" and arguments[0] == module and arguments[1] is not None:
+            signal.raise_signal(signal.SIGTERM)
+
+    sys.addaudithook(hook)
+    try:
+        with stoppable():
+            __import__(module)
+            time.sleep(5)
+    except Stopped:
+        sys.exit(5 if module in sys.modules else 6)
     """
     assert run_alone(block) == (5, "")
 
