@@ -10,6 +10,7 @@ A network whose weights are not here gets seeded random ones, which take the sam
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import sys
@@ -31,6 +32,8 @@ from benchmarks.workload import DEMO_PICTURE
 from cam import zoo
 from cam.batch import BatchOptions, run_batch
 from cam.batch.pipeline import ahead
+from cam.batch.rows import OUTPUTS
+from cam.errors import CamError
 from cam.explain.model import CamModel
 from cam.explain.styles import get_style
 from cam.pictures.reading import read_picture
@@ -48,6 +51,13 @@ _COUNT = click.IntRange(min=1)
 @click.option("--style", default="pycaffe", show_default=True)
 @click.option("--engine", default="openvino", show_default=True)
 @click.option("--threads", type=_COUNT)
+@click.option("--save", "kept", type=click.Choice(OUTPUTS), default="maps", show_default=True)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder with JPEG files, which are taken instead of made ones.",
+)
 @click.option("--memory", is_flag=True, help="Measure peak memory, too.")
 def many_pictures(
     models: tuple[str, ...],
@@ -56,31 +66,42 @@ def many_pictures(
     style: str,
     engine: str,
     threads: int | None,
+    kept: str,
+    source: Path | None,
     memory: bool,
 ) -> None:
     """Measure `cam batch`; its help is that of the module."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pictures = write_pictures(folder / "pictures", count)
+        pictures = find_pictures(source or write_pictures(folder / "pictures", count), count)
+        options = BatchOptions(style=style, outputs=(kept,))
         size = statistics.mean(path.stat().st_size for path in pictures)
         click.echo(
             f"{processor_name()}, {os.cpu_count()} processors; {count} JPEG files of "
-            f"{'x'.join(map(str, PICTURE_SIZE))}, {size / 1000:.0f} kB each; style {style}"
+            f"{'x'.join(map(str, PICTURE_SIZE)) if source is None else 'a folder'}, "
+            f"{size / 1000:.0f} kB each; style {style}, {kept} kept"
         )
         for model in models or ("googlenet", zoo.EMBEDDED):
             with open_network(model) as files:
-                compare_rates(files.load_model(engine, threads), pictures, folder, style, repeats)
+                compare_rates(files.load_model(engine, threads), pictures, folder, options, repeats)
                 if memory:
-                    options = ("--engine", engine, "--style", style)
-                    compare_memory(files, pictures, folder, options)
+                    arguments = ("--engine", engine, "--style", style, "--save", kept)
+                    compare_memory(files, pictures, folder, arguments)
 
 
-def write_pictures(folder: Path, count: int) -> list[Path]:
-    """Write random parts of a photograph, each one different."""
+def find_pictures(folder: Path, count: int) -> list[Path]:
+    """Return as many JPEG files of a folder, its files again and again where it has fewer."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise CamError(f"{folder}: no JPEG files")
+    return list(itertools.islice(itertools.cycle(found), count))
+
+
+def write_pictures(folder: Path, count: int) -> Path:
+    """Write random parts of a photograph, each one different, into a new folder."""
     folder.mkdir()
     photograph = read_picture(DEMO_PICTURE)
     generator = np.random.default_rng(0)
-    paths = []
     for number in range(count):
         rows, columns = generator.integers((150, 200), photograph.shape[:2])
         top = generator.integers(photograph.shape[0] - rows + 1)
@@ -88,9 +109,9 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
         part = cv2.resize(photograph[top : top + rows, left : left + columns], PICTURE_SIZE)
         # Photographs have noise, which is most of what a JPEG decoder works on.
         noisy = np.clip(part + generator.normal(0, 6, part.shape), 0, 255).astype(np.uint8)
-        paths.append(folder / f"{number:05d}.jpg")
-        cv2.imwrite(str(paths[-1]), noisy, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return paths
+        path = folder / f"{number:05d}.jpg"
+        cv2.imwrite(str(path), noisy, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return folder
 
 
 @dataclass(frozen=True)
@@ -110,16 +131,16 @@ def rate(work: Callable[[], None], pictures: int) -> Rate:
 
 
 def compare_rates(
-    model: CamModel, pictures: Sequence[Path], folder: Path, style: str, repeats: int
+    model: CamModel, pictures: Sequence[Path], folder: Path, options: BatchOptions, repeats: int
 ) -> None:
     """Print the rates of the engine alone and of a whole batch, measured in turns."""
     # What is done once is done before.
-    engine_rate(model, pictures[:20], style)
-    batch_rate(model, pictures[:20], folder, style)
+    engine_rate(model, pictures[:20], options.style)
+    batch_rate(model, pictures[:20], folder, options)
     alone, whole = [], []
     for _ in range(repeats):
-        alone.append(engine_rate(model, pictures, style))
-        whole.append(batch_rate(model, pictures, folder, style))
+        alone.append(engine_rate(model, pictures, options.style))
+        whole.append(batch_rate(model, pictures, folder, options))
     pairs = list(zip(alone, whole, strict=True))
     in_flight = model.engine.requests_in_flight(1)
     click.echo(
@@ -149,13 +170,15 @@ def engine_rate(model: CamModel, pictures: Sequence[Path], style_name: str) -> R
     return rate(work, len(pictures))
 
 
-def batch_rate(model: CamModel, pictures: Sequence[Path], folder: Path, style: str) -> Rate:
+def batch_rate(
+    model: CamModel, pictures: Sequence[Path], folder: Path, options: BatchOptions
+) -> Rate:
     """Run a whole batch, from the files to the store."""
     listed = write_list(folder, pictures)
     with tempfile.TemporaryDirectory(dir=folder) as store:
 
         def work() -> None:
-            run_batch(model, [listed], Path(store), BatchOptions(style=style))
+            run_batch(model, [listed], Path(store), options)
 
         return rate(work, len(pictures))
 

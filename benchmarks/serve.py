@@ -28,7 +28,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.batch import Rate, engine_rate, rate, spread, write_pictures
+from benchmarks.batch import Rate, engine_rate, find_pictures, rate, spread, write_pictures
 from benchmarks.command import run_command
 from benchmarks.machine import processor_name
 from benchmarks.networks import MeasuredNetwork, open_network
@@ -60,7 +60,7 @@ def serving(
 ) -> None:
     """Measure `cam serve`; its help is that of the module."""
     with tempfile.TemporaryDirectory() as name:
-        pictures = write_pictures(Path(name) / "pictures", PICTURES)
+        pictures = find_pictures(write_pictures(Path(name) / "pictures", PICTURES), PICTURES)
         size = statistics.mean(path.stat().st_size for path in pictures)
         click.echo(
             f"{processor_name()}, {os.cpu_count()} processors; {clients} clients, JPEG files of "
