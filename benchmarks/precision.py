@@ -1,14 +1,16 @@
-"""What bfloat16 costs and saves: time, classes and heat maps beside those of single precision.
+"""What a faster way to compute costs and saves: time, classes and heat maps beside the plain way's.
 
     python -m benchmarks.precision PICTURES... -m efficientnet-lite0 -m googlenet
+    python -m benchmarks.precision PICTURES... --way winograd --style matlab -m googlenet
 
-Each picture's center crop goes through the network in both precisions, one thread, one after the
-other, so that what disturbs the machine disturbs both. Random weights are taken where a model's own
-are missing. Prints a table in Markdown.
+Each picture goes through the network in both ways, one thread, one after the other, so that what
+disturbs the machine disturbs both. The plain way is single precision without Winograd's algorithm.
+Random weights are taken where a model's own are missing. Prints a table in Markdown.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,16 +25,21 @@ from benchmarks.machine import machine_line
 from benchmarks.networks import open_network
 from cam import zoo
 from cam.caffe.loaded import LoadedNetwork
-from cam.cli.declaring import argument, as_command, option
+from cam.cli.declaring import argument, as_command, choice, option
 from cam.cli.options import OwnNetworkOptions
 from cam.cli.progress import progress_bar
 from cam.engines.protocol import BFLOAT16, FLOAT32
+from cam.engines.winograd import ENVIRONMENT_VARIABLE
 from cam.explain.model import CamModel, open_model
-from cam.explain.styles import get_style
+from cam.explain.styles import STYLES, Style, get_style
 from cam.fidelity import measure
 from cam.pictures.lists import find_pictures
 from cam.pictures.reading import Picture
 
+WAYS = {"bfloat16": (BFLOAT16, "off"), "winograd": (FLOAT32, "on")}
+"""Precision, and what `CAM_WINOGRAD` is set to."""
+
+PLAIN = (FLOAT32, "off")
 TOP = 5
 CLOSE = 0.01
 """Activations within this share of the picture's largest one count as close."""
@@ -46,16 +53,18 @@ class PrecisionRequest(OwnNetworkOptions):
     models: tuple[str, ...] = option(
         "A model of the table; may be repeated.", "-m", "--model", default=()
     )
+    way: str = choice("The faster way.", list(WAYS))
+    style: str = choice("How pictures become the network's input.", STYLES)
 
 
 @dataclass(frozen=True)
 class Apart:
-    """How one picture's result in bfloat16 differs from that in single precision.
+    """How one picture's result in the faster way differs from that in the plain way.
 
     Attributes
     ----------
     seconds : tuple of float
-        Processor time of the forward in single precision, and in bfloat16.
+        Processor time of the forward in the plain way, and in the faster one.
     activations : float
         Largest difference of an activation, as a share of the largest activation.
     close : float
@@ -75,9 +84,8 @@ class Apart:
     levels: NDArray[np.intp]
 
 
-def compare(models: Sequence[CamModel], picture: Picture) -> Apart:
-    """Explain a picture in both precisions."""
-    style = get_style("pycaffe")
+def compare(models: Sequence[CamModel], picture: Picture, style: Style) -> Apart:
+    """Explain a picture in both ways."""
     prepared = models[0].network_input(picture, style)
     outputs, seconds = [], []
     for model in models:
@@ -112,7 +120,7 @@ def row(title: str, found: Sequence[Apart]) -> str:
     cells = (
         title,
         f"{middle:.3f} [{first:.3f}, {third:.3f}]",
-        f"{100 * np.median(largest):.1f} % ({100 * max(largest):.1f} %)",
+        f"{100 * np.median(largest):.2g} % ({100 * max(largest):.2g} %)",
         f"{100 * np.mean([apart.close for apart in found]):.2f} %",
         *(str(sum(getattr(apart, same) for apart in found)) for same in ("top1", "top5", "order")),
         f"{100 * share[1]:.1f}, {100 * share[4]:.1f} %",
@@ -123,7 +131,7 @@ def row(title: str, found: Sequence[Apart]) -> str:
 
 
 HEADER = (
-    "| network | time of float32's | largest difference of an activation | within 1 % "
+    "| network | time of the plain way's | largest difference of an activation | within 1 % "
     "| same class | same five | same order | pixels within 1, 4 levels | 99.9 % within | all |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
@@ -131,20 +139,28 @@ HEADER = (
 
 @as_command
 def precision(request: PrecisionRequest) -> None:
-    """Measure bfloat16 beside float32; the module says how."""
+    """Measure a faster way to compute beside the plain one; the module says how."""
+    style = get_style(request.style)
     entries = list(find_pictures(request.images))
-    click.echo(f"{machine_line()}; {len(entries)} pictures, one thread\n\n{HEADER}")
+    click.echo(f"{machine_line()}; {len(entries)} pictures, one thread")
+    click.echo(f"{request.way}, style {style.name}\n\n{HEADER}")
     with ExitStack() as stack:
         for title, network in networks(request, stack):
-            models = [open_model(network, "openvino", 1, precision=p) for p in (FLOAT32, BFLOAT16)]
+            models = [open_way(network, way) for way in (PLAIN, WAYS[request.way])]
             for model in models:
-                model.warm_up()
+                model.warm_up(style)
             found = []
             with progress_bar("pictures", len(entries)) as bar:
                 for entry in entries:
-                    found.append(compare(models, entry.read()))
+                    found.append(compare(models, entry.read(), style))
                     bar.advance(1)
             click.echo(row(title, found))
+
+
+def open_way(network: LoadedNetwork, way: tuple[str, str]) -> CamModel:
+    """Open a network on one thread, to be computed in one of the ways."""
+    chosen, os.environ[ENVIRONMENT_VARIABLE] = way
+    return open_model(network, "openvino", 1, precision=chosen)
 
 
 def networks(request: PrecisionRequest, stack: ExitStack) -> Iterator[tuple[str, LoadedNetwork]]:
