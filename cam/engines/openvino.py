@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import metadata
 from importlib.util import find_spec
 from math import prod
 from typing import Any
@@ -110,6 +109,8 @@ class OpenVinoEngine:
     @property
     def version(self) -> tuple[str, str]:
         """OpenVINO and its version."""
+        from importlib import metadata
+
         return self.name, metadata.version("openvino")
 
     def warm_up(self, count: int) -> None:

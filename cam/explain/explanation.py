@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -575,9 +576,13 @@ class Explanation:
             names += [f"top{k + 1}_{plain}_{what}.{chosen.format}" for what in ("heat", "overlay")]
             pictures += [heat[:, :, [2, 1, 0, 3]] if chosen.rgba else heat, overlay]
         remove_earlier(target, _WRITTEN.fullmatch, keep=names)
-        for name, picture in zip(names, pictures, strict=True):
-            write_picture(target / name, picture)
-        self.to_npz(target / MAPS_FILE)
+        # Most of the time is spent outside Python, in zlib.
+        with ThreadPoolExecutor() as pool:
+            written = [pool.submit(self.to_npz, target / MAPS_FILE)]
+            for name, picture in zip(names, pictures, strict=True):
+                written.append(pool.submit(write_picture, target / name, picture))
+        for one in written:
+            one.result()
         files.write_json(target / RESULT_FILE, self.to_dict())
         return [target / name for name in (*names, MAPS_FILE, RESULT_FILE)]
 
