@@ -369,8 +369,9 @@ def compare(text: str, number: int, caffe: CaffeProcess) -> tuple[str, str]:
     Returns
     -------
     kind, detail : str
-        ``"same"``; ``"refused"`` and why; ``"not finite"``, where Caffe gives no numbers; or
-        ``"differs"``, ``"ends Caffe"`` or ``"fails"`` and what, which are findings.
+        ``"same"``; ``"refused"`` and why; ``"not finite"``, where Caffe gives no numbers;
+        ``"rounded"``, where the order of numbers is one of their last digits; or ``"differs"``,
+        ``"ends Caffe"`` or ``"fails"`` and what, which are findings.
     """
     try:
         network = build_network(_parsed(text), "random")
@@ -396,7 +397,25 @@ def compare(text: str, number: int, caffe: CaffeProcess) -> tuple[str, str]:
         return "ends Caffe", "the project runs it"
     if not all(np.isfinite(blob).all() for blobs in theirs for blob in blobs.values()):
         return "not finite", ""
-    return _compared(theirs, ours, "pycaffe") or _compared(theirs, engine, "engine") or ("same", "")
+    apart = _compared(theirs, ours, "pycaffe") or _compared(theirs, engine, "engine")
+    if apart is not None and any(_are_nearly_equal(network, blobs) for blobs in theirs):
+        return "rounded", ""
+    return apart or ("same", "")
+
+
+def _are_nearly_equal(network: Network, blobs: Blobs) -> bool:
+    """Tell whether numbers of which an ArgMax takes the largest differ by their rounding only.
+
+    The same number raised to a power twice, at two places of a vector, has two last digits in
+    Caffe. Numbers that are equal stay so, and which of them is taken is Caffe's rule.
+    """
+    for layer in network.layers:
+        if layer.type == "ArgMax":
+            values = np.sort(blobs[layer.bottoms[0]], axis=None)
+            steps = np.diff(values[np.abs(values) > 0])
+            if ((steps > 0) & (steps < 1e-6 * np.abs(values).max(initial=0))).any():
+                return True
+    return False
 
 
 def _compared(theirs: list[Blobs], ours: list[Blobs], who: str) -> tuple[str, str] | None:

@@ -96,7 +96,9 @@ def compile_cached(
 def _writer_digest() -> str:
     """Return a digest of the code that makes the graph: its writers and all of `cam.caffe`."""
     package = Path(__file__).parents[1]
-    writers = [package / "engines" / name for name in ("onnx_graph.py", "winograd.py")]
+    writers = [
+        package / "engines" / name for name in ("onnx_graph.py", "openvino_graph.py", "winograd.py")
+    ]
     sources = [*writers, *sorted(package.glob("caffe/**/*.p*[!c]"))]
     return hashlib.sha256("".join(map(sha256_of, sources)).encode()).hexdigest()
 

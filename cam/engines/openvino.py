@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from cam.caffe.layers import Shape
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.network import Network
 from cam.engines import winograd
 from cam.engines.compiled import compile_cached
+from cam.engines.openvino_graph import compiled_checked, read_graph
 from cam.engines.protocol import (
     BFLOAT16,
     FLOAT32,
@@ -156,16 +158,20 @@ class OpenVinoEngine:
         return [(first, min(size, count - first)) for first in range(0, count, size)]
 
     def _empty(self, count: int) -> NetworkOutput:
-        shapes = self.network.network.blob_shapes
-        activations, scores = (
-            np.empty((count, *shapes[blob][1:]), np.float32) for blob in self._outputs
-        )
+        activations, scores = (np.empty(shape, np.float32) for shape in self._shapes(count))
         return NetworkOutput(activations, scores.reshape(count, -1))
+
+    def _shapes(self, count: int) -> list[Shape]:
+        shapes = self.network.network.blob_shapes
+        return [(count, *shapes[blob][1:]) for blob in self._outputs]
 
     def _network_for(self, count: int, hint: str) -> _CompiledNetwork:
         with self._lock:
             if (count, hint) not in self._compiled:
-                self._compiled[count, hint] = _CompiledNetwork(self._compile(count, hint))
+                shapes = self._shapes(count)
+                build = partial(self._compile, count, hint)
+                compiled = compiled_checked(self.network.name, shapes, build)
+                self._compiled[count, hint] = _CompiledNetwork(compiled)
             return self._compiled[count, hint]
 
     def _compile(self, count: int, hint: str) -> Any:
@@ -185,17 +191,14 @@ class OpenVinoEngine:
 
     def _model(self, count: int, in_tiles: bool) -> Any:
         # Not kept: it is as large as the weights, and compiled networks are.
-        model = self._core.read_model(self._onnx(), b"")
+        from cam.engines.onnx_graph import to_onnx
+
+        graph = to_onnx(self.network.network, self.network.weights, self._outputs)
+        model = read_graph(self._core, graph)
         model.reshape([count, *self.network.network.input_shape[1:]])
         if in_tiles:
             winograd.use_winograd(model)
         return model
-
-    def _onnx(self) -> bytes:
-        from cam.engines.onnx_graph import to_onnx
-
-        model = to_onnx(self.network.network, self.network.weights, self._outputs)
-        return bytes(model.SerializeToString())
 
 
 def _finished(begun: ExitStack, inputs: Array, output: NetworkOutput) -> NetworkOutput:

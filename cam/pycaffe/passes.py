@@ -11,6 +11,7 @@ import numpy as np
 from cam.caffe.caffemodel import Blobs
 from cam.caffe.layers import Layer
 from cam.caffe.network import Network, connect_layers
+from cam.engines.openvino_graph import compiled_checked, read_graph
 from cam.pycaffe.blob import Array
 
 __all__ = ["Pass", "Program"]
@@ -132,8 +133,10 @@ class _Graph:
         self._wanted = list(wanted)
         model = to_onnx(needed, weights, self._wanted, any_batch=False)
         core = _core()
-        self._compiled = core.compile_model(
-            core.read_model(model.SerializeToString(), b""), "CPU", OPTIONS
+        self._compiled = compiled_checked(
+            network.source,
+            [needed.blob_shapes[blob] for blob in self._wanted],
+            lambda: core.compile_model(read_graph(core, model), "CPU", OPTIONS),
         )
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

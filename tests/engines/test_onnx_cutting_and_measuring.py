@@ -197,6 +197,9 @@ REFUSED = {
     "argmax of a single number that has no axis": SCORES
     + layer("EuclideanLoss", "", "scores scores", "loss")
     + layer("ArgMax", "", "loss"),
+    "euclidean loss of single numbers that have no axis": SCORES
+    + layer("EuclideanLoss", "", "scores scores", "loss")
+    + layer("EuclideanLoss", "", "loss loss"),
     "argmax of none": layer("ArgMax", "argmax_param { top_k: 0 }"),
     "crop beyond the picture": layer("AbsVal", tops="same")
     + layer("Crop", "crop_param { offset: 1 }", "data same"),

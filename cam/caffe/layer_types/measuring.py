@@ -129,6 +129,8 @@ def _write_accuracy(graph: Graph, run: LayerRun) -> None:
 
 def _euclidean_loss_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     first, second = bottoms
+    if not first or not second:
+        raise ShapeError("its bottom is a single number without axes")
     if first[:1] != second[:1] or math.prod(first) != math.prod(second):
         raise ShapeError(f"its bottoms have different shapes: {bottoms}")
     return [()], ()

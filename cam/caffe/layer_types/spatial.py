@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,21 +112,45 @@ def _deconvolution_shapes(layer: Layer, bottoms: list[Shape]) -> Shapes:
     return [(bottom[0], param.num_output, *size)], (weights, *layers.bias_of(param))
 
 
-def _write_as(operator: str) -> Callable[[Graph, LayerRun], None]:
-    def write(graph: Graph, run: LayerRun) -> None:
-        geometry = convolution_geometry(run.layer)
-        graph.node(
-            operator,
-            run.layer,
-            [*run.inputs, *layers.weight_constants(graph, run)],
-            kernel_shape=geometry.kernel,
-            strides=geometry.stride,
-            dilations=geometry.dilation,
-            pads=[*geometry.pad, *geometry.pad],
-            group=run.layer.message.convolution_param.group,
-        )
+def _write_convolution(graph: Graph, run: LayerRun) -> None:
+    geometry, inputs = convolution_geometry(run.layer), run.inputs
+    # OpenVINO (2026.4) moves strides of 1x1 convolutions to what is before them, also where that
+    # is padded, and gives a blob of another size. Without a stride there is none to move.
+    if geometry.kernel == (1, 1) and geometry.stride != (1, 1):
+        inputs = [_every_nth(graph, run, geometry)]
+        geometry = SpatialGeometry((1, 1), stride=(1, 1), pad=(0, 0))
+    _write(graph, run, "Conv", geometry, inputs)
 
-    return write
+
+def _every_nth(graph: Graph, run: LayerRun, geometry: SpatialGeometry) -> str:
+    """Take only the pixels that a 1×1 convolution with a stride reads, with their padding."""
+    layer, (tensor,) = run.layer, run.inputs
+    if any(geometry.pad):
+        pads = graph.constant(layer, "pads", [0, 0, *geometry.pad] * 2, np.int64)
+        tensor = graph.node("Pad", layer, [tensor, pads], "padded")
+    stops = [size + 2 * pad for size, pad in zip(run.bottoms[0][2:], geometry.pad, strict=True)]
+    parts = (("from", [0, 0]), ("to", stops), ("along", [2, 3]), ("step", geometry.stride))
+    constants = [graph.constant(layer, name, values, np.int64) for name, values in parts]
+    return graph.node("Slice", layer, [tensor, *constants], "every nth")
+
+
+def _write_deconvolution(graph: Graph, run: LayerRun) -> None:
+    _write(graph, run, "ConvTranspose", convolution_geometry(run.layer), run.inputs)
+
+
+def _write(
+    graph: Graph, run: LayerRun, operator: str, geometry: SpatialGeometry, inputs: Sequence[str]
+) -> None:
+    graph.node(
+        operator,
+        run.layer,
+        [*inputs, *layers.weight_constants(graph, run)],
+        kernel_shape=geometry.kernel,
+        strides=geometry.stride,
+        dilations=geometry.dilation,
+        pads=[*geometry.pad, *geometry.pad],
+        group=run.layer.message.convolution_param.group,
+    )
 
 
 def pooling_geometry(layer: Layer, bottom: Shape) -> PoolingGeometry:
@@ -234,8 +258,8 @@ def _write_lrn(graph: Graph, run: LayerRun) -> None:
 
 
 TYPES: Mapping[str, LayerType] = {
-    "Convolution": LayerType(_convolution_shapes, _write_as("Conv")),
-    "Deconvolution": LayerType(_deconvolution_shapes, _write_as("ConvTranspose")),
+    "Convolution": LayerType(_convolution_shapes, _write_convolution),
+    "Deconvolution": LayerType(_deconvolution_shapes, _write_deconvolution),
     "LRN": LayerType(_lrn_shapes, _write_lrn),
     "Pooling": LayerType(_pooling_shapes, _write_pooling),
 }
