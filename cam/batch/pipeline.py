@@ -95,14 +95,14 @@ class BatchWork:
             If the options do not fit the model.
         """
         style = get_style(options.style, options.placement)
-        model.check_top(options.top)
+        top = model.top_count(options.top)
         if options.layout == "ilsvrc":
             check_published(model)
         pictures = options.batch_size or max(1, model.engine.batch_size // style.crops)
         return cls(
             model,
-            replace(options, batch_size=pictures),
-            (style.crops, options.top, *model.network.map_size),
+            replace(options, batch_size=pictures, top=top),
+            (style.crops, top, *model.network.map_size),
             workers or min(os.cpu_count() or 1, 16),
         )
 
@@ -524,7 +524,7 @@ def _explained(
         try:
             classes = _labelled_class(work, read.entry)
             explanation = work.model.explain_output(
-                read.prepared, of_picture, style, work.options.top, classes
+                read.prepared, of_picture, style, work.map_shape[1], classes
             )
         except CamError as error:
             reason = f"cannot be explained: {error}"

@@ -37,8 +37,8 @@ class BatchOptions:
 
     Attributes
     ----------
-    top : int
-        How many classes.
+    top : int or None
+        How many classes; None for 5, or all of fewer.
     style, placement : str
         As for `cam.explain.model.CamModel.explain`.
     outputs : tuple of str
@@ -65,7 +65,7 @@ class BatchOptions:
         If a value is not one of these.
     """
 
-    top: int = 5
+    top: int | None = None
     style: str = "pycaffe"
     placement: str = "stretch"
     outputs: tuple[str, ...] = ("maps",)
@@ -93,7 +93,7 @@ class BatchOptions:
                 )
         if self.piece_size < 1 or (self.batch_size is not None and self.batch_size < 1):
             raise CamError("a batch and a piece have 1 picture or more")
-        if self.layout == "ilsvrc" and self.top < TOP:
+        if self.layout == "ilsvrc" and self.top is not None and self.top < TOP:
             raise CamError(f"the ILSVRC layout has the top {TOP} classes")
         if self.classes == "label" and self.top != 1:
             raise CamError("a label is one class: it goes with the top 1 only")

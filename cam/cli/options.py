@@ -185,7 +185,7 @@ class StyleOptions:
 class TopOption:
     """How many classes."""
 
-    top: int = option("How many top classes.", default=5)
+    top: int | None = option("How many top classes. Default: 5, or all of fewer.")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class ClassOptions(TopOption, NamedClassOption):
         CamError
             If the model has no such classes.
         """
-        model.check_top(self.top)
+        model.top_count(self.top)
         return [model.class_index(name) for name in self.named_classes] or None
 
 

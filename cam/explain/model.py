@@ -30,6 +30,9 @@ from cam.files import PathLike
 from cam.maps.activation_maps import return_cam_map
 from cam.pictures.reading import PictureSource, read_picture
 
+USUAL_TOP = 5
+"""How many classes the paper's figures and its top-5 error look at."""
+
 
 class CamModel:
     """A network with its engine, ready to explain pictures from any number of threads.
@@ -105,7 +108,7 @@ class CamModel:
     def explain(
         self,
         image: PictureSource,
-        top: int = 5,
+        top: int | None = None,
         style: str | Style = "pycaffe",
         placement: str = "stretch",
         classes: Sequence[ClassChoice] | None = None,
@@ -117,7 +120,7 @@ class CamModel:
         image : path-like, numpy.ndarray or PIL.Image.Image
             The picture; see `cam.pictures.reading.read_picture`. Arrays are BGR, as OpenCV's.
         top : int, optional
-            How many classes.
+            How many classes. 5, or all of fewer, if not given.
         style : {"pycaffe", "matlab"} or cam.explain.styles.Style, optional
             One center crop as the pycaffe port, or ten crops as the original.
         placement : {"stretch", "crop"}, optional
@@ -143,7 +146,7 @@ class CamModel:
     def explain_many(
         self,
         images: Iterable[PictureSource],
-        top: int = 5,
+        top: int | None = None,
         style: str | Style = "pycaffe",
         placement: str = "stretch",
         batch_size: int = 8,
@@ -166,8 +169,7 @@ class CamModel:
             One for each picture.
         """
         chosen_style = get_style(style, placement)
-        if classes is None:
-            self.check_top(top)
+        count = self.top_count(top) if classes is None else len(classes)
         chosen = None if classes is None else [self.class_index(one) for one in classes]
         if isinstance(images, (str, os.PathLike, np.ndarray)):
             raise InvalidValueError("explain_many takes several pictures; explain takes one")
@@ -182,7 +184,7 @@ class CamModel:
             )
             for i, (image, one) in enumerate(zip(batch, inputs, strict=True)):
                 of_picture = output.inputs(i * chosen_style.crops, chosen_style.crops)
-                yield self.explain_output(one, of_picture, chosen_style, top, chosen, image)
+                yield self.explain_output(one, of_picture, chosen_style, count, chosen, image)
 
     def network_input(self, image: PictureSource, style: Style) -> NetworkInput:
         """Return a picture as a style makes it the network's input."""
@@ -257,17 +259,36 @@ class CamModel:
             return scores, np.array(classes, np.intp)
         return scores, style.class_order(scores)[:top]
 
-    def check_top(self, top: int) -> None:
-        """Make sure that the network has so many classes.
+    def top_count(self, top: int | None) -> int:
+        """Return how many top classes are meant; see the function `top_count`."""
+        return top_count(top, len(self.class_names))
 
-        Raises
-        ------
-        InvalidValueError
-            If it has not.
-        """
-        count = len(self.class_names)
-        if not 1 <= top <= count:
-            raise InvalidValueError(f"top {top} of {count} classes; it must be 1 to {count}")
+
+def top_count(top: int | None, classes: int) -> int:
+    """Return how many top classes are meant: if none are said 5, or all of fewer.
+
+    Parameters
+    ----------
+    top : int or None
+        How many were asked for.
+    classes : int
+        How many there are.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are not so many.
+
+    Examples
+    --------
+    >>> top_count(None, 1000), top_count(None, 2), top_count(7, 1000)
+    (5, 2, 7)
+    """
+    if top is None:
+        return min(USUAL_TOP, classes)
+    if not 1 <= top <= classes:
+        raise InvalidValueError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+    return top
 
 
 def load(

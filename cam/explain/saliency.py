@@ -66,7 +66,7 @@ def saliency_map(gradient: NDArray[Any]) -> NDArray[Any]:
 def explain_by_backpropagation(
     model: CamModel,
     image: PictureSource,
-    top: int = 5,
+    top: int | None = None,
     style: str | Style = "pycaffe",
     placement: str = "stretch",
     classes: Sequence[ClassChoice] | None = None,
@@ -80,7 +80,7 @@ def explain_by_backpropagation(
     image : path-like, numpy.ndarray or PIL.Image.Image
         The picture; see `cam.pictures.reading.read_picture`.
     top : int, optional
-        How many classes.
+        How many classes. 5, or all of fewer, if not given.
     style : {"pycaffe", "matlab"} or cam.explain.styles.Style, optional
         One center crop, or ten crops whose saliency is merged as `mergeTenCrop` does.
     placement : {"stretch", "crop"}, optional
@@ -113,15 +113,15 @@ def explain_by_backpropagation(
     >>> model = cam.load("googlenet", engine="caffe")  # doctest: +SKIP
     >>> explain_by_backpropagation(model, "photograph.jpg").save("saliency")  # doctest: +SKIP
     """
-    model.check_top(top)
+    count = model.top_count(top)
     chosen_style = get_style(style, placement)
     chosen = None if classes is None else [model.class_index(one) for one in classes]
     network_input = model.network_input(image, chosen_style)
     output, gradients = model.engine.input_gradients(
         network_input.batch,
-        lambda output: model.rank_classes(output, chosen_style, top, chosen)[1],
+        lambda output: model.rank_classes(output, chosen_style, count, chosen)[1],
     )
-    explanation = model.explain_output(network_input, output, chosen_style, top, chosen, image)
+    explanation = model.explain_output(network_input, output, chosen_style, count, chosen, image)
     return replace(
         explanation,
         maps=np.stack([saliency_map(gradient) for gradient in gradients]),

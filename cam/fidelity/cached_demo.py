@@ -18,6 +18,7 @@ from cam.caffe.network import load_network
 from cam.engines import NetworkOutput
 from cam.errors import CamError
 from cam.explain.explanation import ClassLayer, Explanation, source_of
+from cam.explain.model import top_count
 from cam.explain.styles import MatlabStyle
 from cam.files import PathLike, models_folder, sha256_of
 from cam.maps.activation_maps import return_cam_map
@@ -46,7 +47,7 @@ def explain_features(
     features: PathLike,
     network: PathLike,
     image: PictureSource,
-    top: int = 5,
+    top: int | None = None,
     crop: int | None = None,
     first_crop: bool = False,
 ) -> Explanation:
@@ -62,7 +63,7 @@ def explain_features(
     image : path-like, numpy.ndarray or PIL.Image.Image
         The picture that the features are of.
     top : int, optional
-        How many classes.
+        How many classes. 5, or all of fewer, if not given.
     crop : int, optional
         Rows and columns of a crop; by the size of the maps if not given (`crop_of_maps`).
     first_crop : bool, optional
@@ -88,16 +89,14 @@ def explain_features(
     'n07930864 cup'
     """
     (activations, crop_scores), (class_weights, categories) = _load(features, network)
-    style, classes = MatlabStyle(), len(class_weights)
-    if not 1 <= top <= classes:
-        raise CamError(f"top {top} of {classes} classes; it must be 1 to {classes}")
+    style, count = MatlabStyle(), top_count(top, len(class_weights))
     rows = activations.shape[2]
     crop = crop or crop_of_maps(rows)
     if crop is None:
         raise CamError(f"{features}: maps of {rows} rows; name the size of the crops with --crop")
     scores = crop_scores[0] if first_crop else crop_scores.mean(axis=0)
-    indices = style.class_order(scores)[:top]
-    names = categories or zoo.default_class_names(classes)
+    indices = style.class_order(scores)[:count]
+    names = categories or zoo.default_class_names(len(class_weights))
     picture = read_picture(image)
     return Explanation(
         frame=imresize(picture, (FRAME, FRAME)),

@@ -50,9 +50,7 @@ def test_outputs_of_the_right_size_are_taken() -> None:
 
 
 def test_an_output_of_another_size_is_refused() -> None:
-    with pytest.raises(
-        CamError, match=r"shape \(1, 3\) for one of shape \(1, 4\); .*caffe"
-    ):
+    with pytest.raises(CamError, match=r"shape \(1, 3\) for one of shape \(1, 4\); .*caffe"):
         compiled_checked("net", [(1, 4)], doubled)
 
 

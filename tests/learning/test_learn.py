@@ -195,6 +195,22 @@ def test_the_files_alone_are_enough_for_every_command(
         assert code == 0, errors
 
 
+def test_all_of_three_classes_are_explained_where_none_are_said(
+    model: CamModel, colors: Path, run: Run, tmp_path: Path
+) -> None:
+    learned = learn(model, colors, tmp_path / "out", options=FAST)
+    picture = colors / "red" / "0.png"
+    own = ("--prototxt", learned.prototxt, "--weights", learned.caffemodel, "--engine", "openvino")
+    code, output, errors = run("run", picture, *own, "-o", "maps")
+    assert code == 0, errors
+    assert sum(name in output for name in COLORS) == 3
+    code, _, errors = run("batch", picture, *own, "-o", "store")
+    assert code == 0, errors
+    assert json.loads((tmp_path / "store" / "run.json").read_text())["options"]["top"] == 3
+    code, _, errors = run("run", picture, *own, "-o", "maps", "--top", "4")
+    assert (code, "top 4 of 3 classes; it must be 1 to 3" in errors) == (2, True)
+
+
 def test_what_is_named_goes_before_what_the_folder_says(learned: Learned) -> None:
     files = (learned.prototxt, learned.caffemodel)
     names = [f"action {number}" for number in range(6)]

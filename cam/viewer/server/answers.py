@@ -54,13 +54,13 @@ def _explained(
     size = claimed_size(data) or (0, 0)
     _check_pixels(*size, limits)
     style = get_style(query.style, query.placement)
-    model.model.check_top(query.top)
+    top = model.model.top_count(query.top)
     classes = [model.model.class_index(name) for name in query.classes] or None
     if size[0] * size[1] <= LARGE_PIXELS:
-        yield model.explain(decode_picture(data, "the picture"), style, query.top, classes)
+        yield model.explain(decode_picture(data, "the picture"), style, top, classes)
         return
     with _one_large:
-        yield model.explain(decode_picture(data, "the picture"), style, query.top, classes)
+        yield model.explain(decode_picture(data, "the picture"), style, top, classes)
 
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:

@@ -28,7 +28,12 @@ class ExplainQuery(BaseModel):
         "stretch",
         description="Of the center crop's map: over the whole picture, or where the crop was.",
     )
-    top: int = Field(5, ge=1, le=MOST_CLASSES, description="How many top classes.")
+    top: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_CLASSES,
+        description="How many top classes; 5, or all of fewer, if not given.",
+    )
     classes: list[Text] = Field(
         [],
         alias="class",
