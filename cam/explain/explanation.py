@@ -576,14 +576,14 @@ class Explanation:
             names += [f"top{k + 1}_{plain}_{what}.{chosen.format}" for what in ("heat", "overlay")]
             pictures += [heat[:, :, [2, 1, 0, 3]] if chosen.rgba else heat, overlay]
         remove_earlier(target, _WRITTEN.fullmatch, keep=names)
-        # Most of the time is spent outside Python, in zlib.
-        with ThreadPoolExecutor() as pool:
-            written = [pool.submit(self.to_npz, target / MAPS_FILE)]
+        # The arrays take as long as all pictures, most of it in zlib; matplotlib, which writes some
+        # formats, is for one thread only.
+        with ThreadPoolExecutor(1) as beside:
+            arrays = beside.submit(self.to_npz, target / MAPS_FILE)
             for name, picture in zip(names, pictures, strict=True):
-                written.append(pool.submit(write_picture, target / name, picture))
-        for one in written:
-            one.result()
-        files.write_json(target / RESULT_FILE, self.to_dict())
+                write_picture(target / name, picture)
+            files.write_json(target / RESULT_FILE, self.to_dict())
+            arrays.result()
         return [target / name for name in (*names, MAPS_FILE, RESULT_FILE)]
 
     @classmethod

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import InvalidValueError, real_array
 from cam.localization.heatmaps import checked_map
 
 ORIGINAL_THRESHOLDS = (20, 100, 110)
@@ -427,6 +427,7 @@ def _alike_among_many(boxes: Sequence[Box]) -> Callable[[int], list[int]]:
 
 
 def _checked_grey(heatmap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    heatmap = real_array(heatmap, "a grey heat map")
     if heatmap.ndim != 2 or heatmap.dtype != np.uint8 or heatmap.size == 0:
         raise InvalidValueError(
             "the box generator reads a grey picture of 8 bits, shape (h, w), "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import InvalidValueError, real_array
 from cam.localization.ground_truth import GroundTruth
 from cam.localization.predictions import MAX_GUESSES, Predictions
 
@@ -142,6 +142,7 @@ def overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     >>> overlap(np.array([0.0, 0, 9, 9]), np.array([0.0, 0, 9, 4])).item()
     0.5
     """
+    boxes, others = (_corners(one) for one in (boxes, others))
     shared = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(
         boxes[..., :2], others[..., :2]
     )
@@ -151,6 +152,13 @@ def overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
         intersection, union, out=np.zeros(intersection.shape), where=intersection > 0
     )
     return ratio
+
+
+def _corners(boxes: NDArray[Any]) -> NDArray[Any]:
+    array = real_array(boxes, "a box")
+    if array.ndim < 1 or array.shape[-1] != 4:
+        raise InvalidValueError(f"boxes have the shape (..., 4), not {array.shape}")
+    return array
 
 
 def _well_placed(truth: GroundTruth, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import InvalidValueError, real_array
 from cam.files import PathLike, read_bytes
 from cam.matlab import imresize
 from cam.pictures.reading import decode_picture
@@ -71,8 +71,8 @@ def checked_map(activation_map: ArrayLike) -> NDArray[Any]:
     InvalidValueError
         If it is not two-dimensional, is empty or holds infinite values.
     """
-    values = np.asarray(activation_map)
-    if values.dtype.kind not in "iuf":
+    values = real_array(activation_map, "a map")
+    if values.dtype.kind == "b":
         values = values.astype(np.float64)
     if values.ndim != 2 or values.size == 0:
         raise InvalidValueError(f"a map has the shape (h, w), not {values.shape}")

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import InvalidValueError, real_array, whole_number
 from cam.maps.precision import floating
 from cam.matlab.resizing import imresize
 
 Array = NDArray[Any]
+
+_LARGEST = 2**15
+"""Rows and columns that maps are enlarged to at most: such a map alone takes 8 GB."""
 
 
 def return_cam_map(activations: Array, class_weights: Array) -> Array:
@@ -70,7 +73,7 @@ def return_cam_map(activations: Array, class_weights: Array) -> Array:
 
 def _operands(*arrays: Array) -> list[Array]:
     """Return arrays contiguous, and floating where their product would not be so."""
-    kinds = [np.asarray(array).dtype for array in arrays]
+    kinds = [real_array(array, "a map's factor").dtype for array in arrays]
     product = np.result_type(*kinds) if all(kind.kind in "biuf" for kind in kinds) else None
     if product is None or product.kind != "f" or product.itemsize < 4:
         arrays = tuple(floating(array, "a class activation map") for array in arrays)
@@ -103,7 +106,10 @@ def pooled_features(activations: Array, maximum: bool = False) -> NDArray[np.flo
     >>> pooled_features(activations), pooled_features(activations, maximum=True)
     (array([1.5, 5.5], dtype=float32), array([3., 7.], dtype=float32))
     """
-    places = activations.reshape(*activations.shape[:2], -1)
+    numbers = real_array(activations, "the activations", 4)
+    if 0 in numbers.shape:
+        raise InvalidValueError(f"activations of shape {numbers.shape} have nothing to pool")
+    places = numbers.reshape(*numbers.shape[:2], -1)
     pooled = places.max(axis=2) if maximum else places.mean(axis=2, dtype=np.float64)
     return np.asarray(pooled.mean(axis=0, dtype=np.float64), np.float32)
 
@@ -164,6 +170,10 @@ def enlarge_maps(maps: Array, size: int) -> Array:
     >>> enlarge_maps(np.ones((10, 5, 14, 14), dtype=np.float32), 224).shape
     (10, 5, 224, 224)
     """
+    maps = real_array(maps, "a map")
+    if maps.ndim < 2 or 0 in maps.shape:
+        raise InvalidValueError(f"maps have the shape (..., h, w), not {maps.shape}")
+    size = whole_number(size, "the new size", 1, _LARGEST)
     rows, columns = maps.shape[-2:]
     if rows != columns or maps.dtype.kind != "f" or not np.isfinite(maps).all():
         enlarged = imresize(np.moveaxis(maps, (-2, -1), (0, 1)), (size, size))

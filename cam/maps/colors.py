@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import InvalidValueError, import_extra, nearest_names
+from cam.errors import InvalidValueError, import_extra, nearest_names, real_array
 from cam.maps.precision import floating
 from cam.matlab.conversions import gray2ind, ind2rgb, jet, mat2gray
 
@@ -135,19 +135,26 @@ def py_heat_levels(heat_map: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _stretched(imgmap: NDArray[Any], rang: Sequence[float]) -> NDArray[Any]:
-    if len(rang) != 2 or not rang[0] < rang[1]:
+    ends = real_array(rang, "the range of a map").tolist()
+    if np.shape(ends) != (2,) or not ends[0] < ends[1]:
         raise InvalidValueError(
-            f"the range of a map is its lowest and its highest value, not {list(rang)}"
+            f"the range of a map is its lowest and its highest value, not {ends}"
         )
-    lowest, highest = rang
+    lowest, highest = ends
     stretched: NDArray[Any] = np.clip((floating(imgmap) - lowest) / (highest - lowest), 0, 1)
     return stretched
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise InvalidValueError(f"a colour map is named by a text, not by {type(name).__name__}")
+    return name.lower()
 
 
 def _color_map_number(name: str) -> int:
     prefix = "COLORMAP_"
     known = {key[len(prefix) :].lower() for key in dir(cv2) if key.startswith(prefix)}
-    if name.lower() not in known:
+    if _checked_name(name) not in known:
         raise InvalidValueError(
             f"OpenCV has no colour map {name!r}{nearest_names(name.lower(), known)}"
         )
@@ -216,7 +223,7 @@ def colors_of(name: str) -> NDArray[np.uint8]:
     >>> colors_of("bone")[[0, 255]].tolist(), colors_of("bone_r")[0].tolist()
     ([[0, 0, 0], [255, 255, 255]], [255, 255, 255])
     """
-    if name.lower() in OPENCV_COLORMAPS:
+    if _checked_name(name) in OPENCV_COLORMAPS:
         return colors(name)
     plain = name.lower().removesuffix("_r")
     if plain in OPENCV_COLORMAPS and plain != name.lower():
@@ -271,8 +278,7 @@ def matlab_heat_picture(
     >>> matlab_heat_picture(np.array([[0.0, np.nan], [1.0, 2.0]]))[1, 1]
     array([0.5, 0. , 0. ])
     """
-    if heat_map.ndim != 2:
-        raise InvalidValueError(f"a heat map has rows and columns, not the shape {heat_map.shape}")
+    heat_map = real_array(heat_map, "a heat map", 2)
     return ind2rgb(matlab_heat_levels(heat_map, rang), jet(256))
 
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.errors import InvalidValueError, real_array
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 NARROWEST = 96
@@ -105,6 +107,9 @@ def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -
     >>> montage([np.zeros((4, 6, 3), np.uint8)] * 3, columns=2).shape
     (16, 20, 3)
     """
+    pictures = [real_array(picture, "a picture", 3) for picture in pictures]
+    if not pictures:
+        raise InvalidValueError("there are no pictures to put side by side")
     height = max(picture.shape[0] for picture in pictures)
     if columns is None or columns >= len(pictures):
         return _joined([fitted(picture, height, 0) for picture in pictures], 1)

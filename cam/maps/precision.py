@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import real_array
 
 
 def floating(values: ArrayLike, what: str = "a map") -> NDArray[Any]:
@@ -34,9 +34,7 @@ def floating(values: ArrayLike, what: str = "a map") -> NDArray[Any]:
     InvalidValueError
         If they are no real numbers.
     """
-    array = np.asarray(values)
+    array = real_array(values, what)
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
-    if array.dtype.kind != "f":
-        raise InvalidValueError(f"{what} has real numbers, not {array.dtype}")
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array

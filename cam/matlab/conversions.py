@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import InvalidValueError
+from cam.errors import InvalidValueError, real_array, whole_number
 from cam.matlab.resizing import to_class
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
+
+_MOST_LEVELS = 65536
+"""Colours of a colour map that a 16-bit picture can name."""
 
 
 def im2double(image: ArrayLike) -> Doubles:
@@ -45,7 +48,7 @@ def im2double(image: ArrayLike) -> Doubles:
     >>> im2double(np.array([0, 51, 255], dtype=np.uint8))
     array([0. , 0.2, 1. ])
     """
-    pixels = np.asarray(image)
+    pixels = real_array(image, "a picture")
     low, span = _class_range(pixels.dtype)
     return (pixels.astype(np.float64) - low) / span
 
@@ -118,9 +121,8 @@ def gray2ind(image: ArrayLike, levels: int = 64) -> Array:
     >>> gray2ind([0, 0.25, 0.5, 1], 256)
     array([  0,  64, 128, 255], dtype=uint8)
     """
-    if not 1 <= levels <= 65536:
-        raise InvalidValueError(f"a colour map has 1 to 65536 levels, not {levels}")
-    pixels = np.asarray(image)
+    levels = whole_number(levels, "the number of levels", 1, _MOST_LEVELS)
+    pixels = real_array(image, "a picture")
     low, span = _class_range(pixels.dtype)
     scaled = (pixels.astype(np.float64) - low) * ((levels - 1) / span)
     return to_class(scaled, np.dtype(np.uint8 if levels <= 256 else np.uint16))
@@ -156,7 +158,7 @@ def ind2rgb(indices: ArrayLike, colormap: ArrayLike) -> Doubles:
     colors = _doubles(colormap)
     if colors.ndim != 2 or colors.shape[1] != 3 or not len(colors):
         raise InvalidValueError(f"a colour map has the shape (levels, 3), not {colors.shape}")
-    positions = np.asarray(indices)
+    positions = real_array(indices, "an indexed picture")
     if positions.dtype.kind not in "biuf" or np.isnan(positions).any():
         raise InvalidValueError("indices into a colour map are numbers")
     if positions.dtype.kind == "f":
@@ -194,8 +196,7 @@ def jet(levels: int = 256) -> Doubles:
            [1., 1., 0.],
            [1., 0., 0.]])
     """
-    if levels < 1:
-        raise InvalidValueError(f"a colour map has at least one level, not {levels}")
+    levels = whole_number(levels, "the number of levels", 1, _MOST_LEVELS)
     quarter = -(-levels // 4)
     green_start = -(-quarter // 2) - (levels % 4 == 1)
     starts = green_start + quarter * np.array([1, 0, -1])
@@ -205,7 +206,7 @@ def jet(levels: int = 256) -> Doubles:
 
 
 def _doubles(values: ArrayLike) -> Doubles:
-    array = np.asarray(values)
+    array = real_array(values, "a picture")
     if array.dtype.kind not in "biuf":
         raise InvalidValueError(f"real numbers are wanted, not {array.dtype}")
     return array.astype(np.float64, copy=False)

@@ -113,6 +113,8 @@ def decode_mat(
     CamError
         As `read_mat`.
     """
+    if not isinstance(data, bytes):
+        raise InvalidValueError(f"a file in memory is bytes, not {type(data).__name__}")
     return _read(_MatFile(Path(name), data[:_HEAD_BYTES], data), wanted, optional)
 
 
@@ -178,8 +180,12 @@ def write_mat(
     """
     from scipy.io import savemat
 
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "write"):
+        raise InvalidValueError(f"a file is a path or open for writing, not {type(path).__name__}")
+    if not isinstance(variables, Mapping):
+        raise InvalidValueError(f"variables are a mapping, not {type(variables).__name__}")
     for name in variables:
-        if not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidValueError(f"{name!r} cannot be the name of a MATLAB variable")
     # SciPy's stubs know paths only.
     content: Any = io.BytesIO()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cam.errors import InvalidValueError, nearest_names
+from cam.errors import InvalidValueError, nearest_names, real_array
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
@@ -27,6 +27,10 @@ class _Kernel(NamedTuple):
     weight: Callable[[Doubles], Doubles]
     width: float
     antialiasing: bool
+
+
+_LARGEST = 2**20
+"""Rows or columns of a result: more is a slip, and would only run out of memory."""
 
 
 def _box(x: Doubles) -> Doubles:
@@ -103,7 +107,7 @@ def imresize(
     array([[ 3.125,  4.875],
            [10.125, 11.875]])
     """
-    pixels = np.asarray(image)
+    pixels = real_array(image, "a picture")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.ndim < 2 or pixels.size == 0:
         raise InvalidValueError(
@@ -154,6 +158,8 @@ def _scales_and_sizes(
     else:
         sizes = given
         scales = sizes / lengths
+    if sizes.max() > _LARGEST:
+        raise InvalidValueError(f"{scale_or_size!r} gives more than {_LARGEST} rows or columns")
     return [float(scale) for scale in scales], [int(size) for size in sizes]
 
 

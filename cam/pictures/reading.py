@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError, InvalidValueError
+from cam.errors import CamError, InvalidValueError, real_array, whole_number
 from cam.files import MAX_BYTES, read_bytes, write_bytes
 from cam.pictures.sizes import FORMATS, check_pixels, claimed_size, jpeg_segments
 
@@ -23,6 +23,8 @@ PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]
 
 FRAME = 256
 """Rows and columns that pictures are resized to before they are cropped; see `frame_size`."""
+
+_LARGEST_CROP = 2**15
 
 _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", 0xDA
 
@@ -175,6 +177,7 @@ def frame_size(crop: int) -> int:
     >>> frame_size(224), frame_size(227), frame_size(448)
     (256, 256, 512)
     """
+    crop = whole_number(crop, "the crop", 1, _LARGEST_CROP)
     return FRAME if crop <= FRAME else round(FRAME / 224 * crop)
 
 
@@ -198,9 +201,9 @@ def center_crop(frame: Picture, crop: int) -> tuple[slice, slice]:
     >>> center_crop(np.zeros((256, 256, 3), np.uint8), 227)
     (slice(14, 241, None), slice(14, 241, None))
     """
-    rows, columns = (
-        slice(int(size / 2 - crop / 2), int(size / 2 + crop / 2)) for size in frame.shape[:2]
-    )
+    sizes = real_array(frame, "a picture", 2, 3).shape[:2]
+    crop = whole_number(crop, "the crop", 1, min(sizes))
+    rows, columns = (slice(int(size / 2 - crop / 2), int(size / 2 + crop / 2)) for size in sizes)
     return rows, columns
 
 
@@ -226,6 +229,12 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
 
         write_page(path, picture)
         return
+    if (
+        not isinstance(picture, np.ndarray)
+        or picture.dtype != np.uint8
+        or picture.ndim not in (2, 3)
+    ):
+        raise InvalidValueError(f"cannot write {path}: a picture is an array of uint8, (H, W, 3)")
     try:
         _, encoded = cv2.imencode(extension, picture)
     except cv2.error as error:

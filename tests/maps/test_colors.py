@@ -129,5 +129,5 @@ def test_a_heat_picture_shows_what_is_not_a_number_as_the_lowest_level() -> None
 
 
 def test_a_heat_picture_needs_rows_and_columns() -> None:
-    with pytest.raises(CamError, match="rows and columns"):
+    with pytest.raises(CamError, match="2 axes"):
         matlab_heat_picture(np.zeros((2, 3, 4)))

@@ -75,5 +75,5 @@ def test_jet_has_matlabs_colours():
     np.testing.assert_array_equal(jet(256)[[0, -1]], [[0, 0, 0.515625], [0.5, 0, 0]])
     np.testing.assert_array_equal(jet(1), [[0, 1, 1]])
     np.testing.assert_array_equal(jet(2), [[0, 0, 1], [0, 1, 1]])
-    with pytest.raises(InvalidValueError, match="at least one level"):
+    with pytest.raises(InvalidValueError, match="from 1 to 65536, not 0"):
         jet(0)
