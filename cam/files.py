@@ -20,7 +20,7 @@ from cam.errors import CamError, InvalidValueError, MissingFileError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
+PathLike: TypeAlias = str | os.PathLike[str]
 
 MAX_BYTES = 512 * 2**20
 """How large a file may be that is read into memory, if its reader sets no lower limit."""
@@ -78,14 +78,14 @@ def reading(path: PathLike, what: str = "") -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise CamError(f"cannot read {name}: not text in UTF-8") from error
     except ValueError as error:
-        if not _is_of_a_nul(error):
+        if not _is_of_a_name(error):
             raise
         raise InvalidValueError(f"cannot read {name!r}: {error}") from error
 
 
-def _is_of_a_nul(error: ValueError) -> bool:
-    """Tell whether an error is that of a path with a NUL in it."""
-    return str(error).startswith("embedded null")
+def _is_of_a_name(error: ValueError) -> bool:
+    """Tell whether an error is that of a path with a NUL in it, or that has no bytes at all."""
+    return str(error).startswith("embedded null") or isinstance(error, UnicodeEncodeError)
 
 
 @contextmanager
@@ -322,7 +322,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     except OSError as error:
         raise CamError(f"cannot write {target}: {error.strerror or error}") from error
     except ValueError as error:
-        if not _is_of_a_nul(error):
+        if not _is_of_a_name(error):
             raise
         raise InvalidValueError(f"cannot write {os.fspath(target)!r}: {error}") from error
 

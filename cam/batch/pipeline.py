@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from cam import __version__
+from cam.arguments import checked
 from cam.batch.pieces import import_parquet
 from cam.batch.rows import (
     CLASSES,
@@ -37,9 +38,10 @@ from cam.batch.rows import (
 from cam.batch.store import Piece, PieceResult, Summary, open_store
 from cam.engines import Engine, NetworkOutput
 from cam.engines.protocol import FLOAT32
-from cam.errors import CamError, InvalidValueError
+from cam.errors import CamError, InvalidValueError, whole_number
 from cam.explain.model import CamModel
 from cam.explain.styles import NetworkInput, Style, get_style
+from cam.localization import MOST_WORKERS
 from cam.pictures.lists import Entry, find_pictures, with_unique_stems
 
 _Item = TypeVar("_Item")
@@ -94,6 +96,8 @@ class BatchWork:
         CamError
             If the options do not fit the model.
         """
+        if workers is not None:
+            workers = whole_number(workers, "the number of threads", 1, MOST_WORKERS)
         style = get_style(options.style, options.placement)
         top = model.top_count(options.top)
         if options.layout == "ilsvrc":
@@ -142,6 +146,7 @@ class PieceRunner(Protocol):
         """Yield the results of the pieces in any order, and tell how many pictures are done."""
 
 
+@checked
 def run_batch(
     model: CamModel,
     inputs: Sequence[str | os.PathLike[str]],
@@ -202,6 +207,7 @@ def run_batch(
     )
 
 
+@checked
 def run_entries(
     model: CamModel,
     entries: Iterable[Entry],
@@ -249,6 +255,7 @@ def run_entries(
         return store.finish()
 
 
+@checked
 def run_pieces(
     work: BatchWork, pieces: Iterable[Piece], on_pictures: Callable[[int], object]
 ) -> Generator[PieceResult, None, None]:

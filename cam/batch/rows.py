@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked_fields
 from cam.batch.pieces import import_parquet
 from cam.batch.store import PieceResult
 from cam.caffe.loaded import LoadedNetwork
@@ -31,6 +32,7 @@ CLASSES = ("top", "label")
 _ILSVRC_FOLDER = "ilsvrc"
 
 
+@checked_fields
 @dataclass(frozen=True)
 class BatchOptions:
     """What a batch makes of each picture. Everything here changes what the store holds.

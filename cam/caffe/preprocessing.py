@@ -12,6 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.caffe.schema import message_class
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, models_folder, read_arrays, read_bytes
@@ -21,6 +22,7 @@ Channels = Literal["BGR", "RGB"]
 MAX_MEAN_BYTES = 64 * 2**20
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Preprocessing:
     """How a crop's pixels become the network's input: ``(pixel - mean) * scale``.
@@ -48,6 +50,7 @@ class Preprocessing:
         if not all(map(math.isfinite, (*self.mean, self.scale))):
             raise InvalidValueError("the mean and the scale of the input are finite numbers")
 
+    @checked
     def mean_picture(self, size: int = 256) -> NDArray[np.float32]:
         """Return the mean that the ten-crop style subtracts.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from cam.arguments import checked
 from cam.caffe.loaded import LoadedNetwork
 from cam.engines.protocol import FLOAT32, Engine, forward_only
 from cam.errors import CamError, InvalidValueError, nearest_names
@@ -61,6 +62,7 @@ def default_choice() -> str:
     return os.environ.get(DEFAULT_VARIABLE) or "auto"
 
 
+@checked
 def choose_engine(
     choice: str | None = None, backward: bool = False, precision: str = FLOAT32
 ) -> EngineChoice:
@@ -90,6 +92,7 @@ def choose_engine(
     return EngineChoice(name, device.lower(), precision, reason)
 
 
+@checked
 def open_engine(
     choice: str | None,
     network: LoadedNetwork,

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.errors import InvalidValueError, nearest_names
 from cam.explain.styles import Style
 from cam.localization import Box, BoxRule, Rule
@@ -42,6 +43,7 @@ MONTAGE_SIDE = 1024
 _STRIP, _BAR, _TEXT, _FONT = 72, 16, 0.4, cv2.FONT_HERSHEY_SIMPLEX
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Drawing:
     """How a result is drawn. The default is the published style's way, bit for bit.
@@ -143,10 +145,12 @@ class Drawing:
         plain = self.opacity is None and self.box_rule is None and not self.color_bar
         return plain and self.size == SIZES[0] and self.colormap is None
 
+    @checked
     def name(self, class_name: str) -> str:
         """Return a class's name as it is shown."""
         return plain_name(class_name) if self.plain_names else class_name
 
+    @checked
     def for_montage(self, picture_size: tuple[int, int]) -> Drawing:
         """Return the drawing of a montage's pictures: very large ones are made smaller."""
         if self.size == "picture" and max(picture_size) > MONTAGE_SIDE:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cam import files
+from cam.arguments import checked
 from cam.engines import NetworkOutput
-from cam.errors import CamError, InvalidValueError, MissingFileError
+from cam.errors import CamError, InvalidValueError, MissingFileError, whole_number
 from cam.explain.drawing import (
     USUAL_ALPHA,
     Drawing,
@@ -200,6 +201,7 @@ class Explanation:
         (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
         return self.style.normalize(merged)
 
+    @checked
     def heat_picture(self, k: int, drawing: Drawing | None = None, **options: Any) -> Picture:
         """Return the coloured heat map of the class of rank `k` (from 0), uint8 BGR.
 
@@ -214,6 +216,7 @@ class Explanation:
             size = scaled_size(size, drawing.size)
         return self.style.heat_picture(self._levels(k, drawing, size), drawing.colormap)
 
+    @checked
     def heat_rgba(self, k: int, drawing: Drawing | None = None, **options: Any) -> Picture:
         """Return the coloured heat map of the class of rank `k` with transparency.
 
@@ -234,6 +237,7 @@ class Explanation:
         opaque = np.full((*heat.shape[:2], 1), round(255 * share), np.uint8)
         return np.concatenate([heat[:, :, ::-1], opaque], axis=2)
 
+    @checked
     def overlay(
         self,
         k: int,
@@ -275,6 +279,7 @@ class Explanation:
         (overlay,) = self.drawn(drawing_with(drawing, options), [k], saliency)[1:]
         return overlay
 
+    @checked
     def overlays(
         self,
         drawing: Drawing | None = None,
@@ -286,10 +291,12 @@ class Explanation:
         ranks = range(len(self.indices))
         return self.drawn(drawing_with(drawing, options), ranks, saliency)[1:]
 
+    @checked
     def drawn(
         self, drawing: Drawing, ranks: Sequence[int], saliency: Explanation | None = None
     ) -> list[Picture]:
         """Return the picture at the size that it is drawn at, and the overlays of some ranks."""
+        ranks = [self._rank(k) for k in ranks]
         if drawing.is_published and saliency is None:
             return [self.frame, *(self._overlays[k] for k in ranks)]
         picture = self.frame if drawing.size == "frame" else self.picture
@@ -313,12 +320,17 @@ class Explanation:
             drawn.append(overlay)
         return drawn
 
+    def _rank(self, k: int) -> int:
+        return whole_number(k, "the rank of a class", 0, len(self.indices) - 1)
+
     def _levels(self, k: int, drawing: Drawing, size: tuple[int, int]) -> NDArray[np.uint8]:
+        k = self._rank(k)
         if drawing.size == "frame":
             levels: NDArray[np.uint8] = self.levels[k]
             return levels
         return placed_levels(self.style, self.maps[:, k], self.crop_size, size)
 
+    @checked
     def montage(
         self,
         captions: bool = False,
@@ -358,6 +370,7 @@ class Explanation:
             ]
         return montage(pictures, chosen.columns)
 
+    @checked
     def of_class(self, index: ClassChoice) -> Explanation:
         """Return the explanation of one class, whether or not it is among those explained.
 
@@ -378,6 +391,7 @@ class Explanation:
         """
         return self.of_classes([index])
 
+    @checked
     def of_classes(self, classes: Sequence[ClassChoice]) -> Explanation:
         """Return the explanation of some classes, in their order; see `of_class`."""
         indices = [self._class_index(wanted) for wanted in classes]
@@ -413,7 +427,8 @@ class Explanation:
         except InvalidValueError as error:
             raise CamError(f"{error}; there are maps of {'; '.join(self.names)} only") from error
 
-    def picture_heat_map(self, k: int, size: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    @checked
+    def picture_heat_map(self, k: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Return the grey heat map of the class of rank `k` at the picture's own size.
 
         Parameters
@@ -428,6 +443,7 @@ class Explanation:
         numpy.ndarray
             uint8 (rows, columns), as of `cam.localization.picture_heatmap`.
         """
+        k = self._rank(k)
         chosen = self.picture_size if size is None else (int(size[0]), int(size[1]))
         if (k, chosen) not in self._picture_heat_maps:
             (merged,) = self.style.merge(self.maps[:, k : k + 1], self.crop_size)
@@ -439,8 +455,9 @@ class Explanation:
         """The heat maps at picture size that were asked for, by rank and size."""
         return {}
 
+    @checked
     def boxes(
-        self, k: int, rule: BoxRule | None = None, size: Sequence[int] | None = None
+        self, k: int, rule: BoxRule | None = None, size: tuple[int, int] | None = None
     ) -> list[Box]:
         """Return the boxes of the class of rank `k`, largest first.
 
@@ -473,6 +490,7 @@ class Explanation:
         """The picture's file, or None if it is none."""
         return self.source if isinstance(self.source, str) else None
 
+    @checked
     def to_npz(self, path: PathLike | IO[bytes]) -> None:
         """Write classes, scores, maps, heat maps and the frame as a NumPy archive.
 
@@ -498,6 +516,7 @@ class Explanation:
             crop_size=self.crop_size,
         )
 
+    @checked
     def to_mat(self, path: PathLike | IO[bytes]) -> None:
         """Write activations and scores as the original's pre-extracted features.
 
@@ -511,6 +530,7 @@ class Explanation:
             raise CamError("the activations are not here; explain the picture again to write them")
         save_features(path, self.output.activations, self.output.scores)
 
+    @checked
     def to_ilsvrc(self, folder: PathLike, name: str) -> None:
         """Write the heat maps and the class order as ``ILSVRC_generate_heatmap.m`` does.
 
@@ -538,6 +558,7 @@ class Explanation:
         order = self.style.class_order(self.scores)
         write_ilsvrc_heatmaps(heatmaps, self.scores, order, folder, name)
 
+    @checked
     def save(
         self,
         folder: PathLike,
@@ -587,6 +608,7 @@ class Explanation:
         return [target / name for name in (*names, MAPS_FILE, RESULT_FILE)]
 
     @classmethod
+    @checked
     def load(cls, folder: PathLike, picture: PictureSource | None = None) -> Explanation:
         """Return what `save` wrote, but for the activations.
 

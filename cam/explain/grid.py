@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from cam.arguments import checked
 from cam.errors import CamError, InvalidValueError
 from cam.explain.drawing import MONTAGE_SIDE, PUBLISHED, Drawing, scaled_size
 from cam.maps.montage import captioned, montage
@@ -53,6 +54,7 @@ class Grid:
     >>> Grid(model.explain_many(["a.jpg", "b.jpg"]))  # doctest: +SKIP
     """
 
+    @checked
     def __init__(
         self,
         explanations: Iterable[Explanation],

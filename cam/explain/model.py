@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cam import __version__, zoo
+from cam.arguments import checked
 from cam.caffe.loaded import LoadedNetwork
 from cam.caffe.preprocessing import Preprocessing
 from cam.engines import Engine, NetworkOutput, choose_engine
@@ -97,14 +98,17 @@ class CamModel:
             "version": __version__,
         }
 
+    @checked
     def warm_up(self, style: str | Style = "pycaffe") -> None:
         """Make the engine ready for a style, so that the first picture is as fast as the next."""
         self.engine.warm_up(get_style(style).crops)
 
+    @checked
     def class_index(self, wanted: ClassChoice) -> int:
         """Return the index of a class, from 0, by its index or name; see `cam.zoo.find_class`."""
         return zoo.find_class(self.class_names, str(wanted))
 
+    @checked
     def explain(
         self,
         image: PictureSource,
@@ -143,6 +147,7 @@ class CamModel:
         (explanation,) = self.explain_many([image], top, style, placement, 1, classes)
         return explanation
 
+    @checked
     def explain_many(
         self,
         images: Iterable[PictureSource],
@@ -186,10 +191,12 @@ class CamModel:
                 of_picture = output.inputs(i * chosen_style.crops, chosen_style.crops)
                 yield self.explain_output(one, of_picture, chosen_style, count, chosen, image)
 
+    @checked
     def network_input(self, image: PictureSource, style: Style) -> NetworkInput:
         """Return a picture as a style makes it the network's input."""
         return style.prepare(read_picture(image), self.crop_size, self.preprocessing)
 
+    @checked
     def explain_output(
         self,
         network_input: NetworkInput,
@@ -239,6 +246,7 @@ class CamModel:
             source=source_of(source),
         )
 
+    @checked
     def rank_classes(
         self, output: NetworkOutput, style: Style, top: int, classes: Sequence[int] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -259,6 +267,7 @@ class CamModel:
             return scores, np.array(classes, np.intp)
         return scores, style.class_order(scores)[:top]
 
+    @checked
     def top_count(self, top: int | None) -> int:
         """Return how many top classes are meant; see the function `top_count`."""
         return top_count(top, len(self.class_names))
@@ -291,6 +300,7 @@ def top_count(top: int | None, classes: int) -> int:
     return top
 
 
+@checked
 def load(
     name: str = zoo.EMBEDDED,
     engine: str | None = None,
@@ -335,6 +345,7 @@ def load(
     return open_model(zoo.load_network(name), engine, threads, precision=precision)
 
 
+@checked
 def load_files(
     prototxt: PathLike,
     caffemodel: PathLike,

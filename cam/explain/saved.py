@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from cam.errors import CamError
 from cam.files import read_arrays
+from cam.pictures.reading import frame_size
 from cam.pictures.sizes import check_pixels
 
 Arrays = Mapping[str, NDArray[Any]]
 
 MOST_ROWS = 4096
-"""Of a frame, a crop and a map; `cam.pictures.frame_size` gives 2,341 for the largest crop."""
+"""Of a crop and a map."""
 
 _KINDS: Mapping[str, tuple[str, int]] = {
     "frame": ("u", 3),
@@ -66,13 +67,16 @@ def read_saved_arrays(path: Path) -> Arrays:
 def _fitting(arrays: Arrays) -> Mapping[str, bool]:
     """Return whether each array has a size that goes with the others'."""
     frame, maps, indices = arrays["frame"], arrays["maps"], arrays["indices"]
-    size = arrays["picture_size"]
+    size, crop = arrays["picture_size"], int(arrays["crop_size"])
+    has_crop = _is_size((crop,))
     return {
-        "frame": frame.dtype.itemsize == 1 and frame.shape[2] == 3 and _is_size(frame.shape[:2]),
+        "crop_size": has_crop,
+        "frame": frame.dtype.itemsize == 1
+        and has_crop
+        and frame.shape == (frame_size(crop), frame_size(crop), 3),
         "maps": maps.shape[1] == indices.size and maps.shape[0] > 0 and _is_size(maps.shape[2:]),
         "names": arrays["names"].shape == indices.shape,
         "indices": all(0 <= index < arrays["scores"].size for index in indices.tolist()),
-        "crop_size": _is_size((int(arrays["crop_size"]),)),
         "picture_size": size.size == 2 and min(size.tolist()) > 0,
     }
 

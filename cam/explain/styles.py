@@ -203,8 +203,12 @@ class PycaffeStyle:
         """Do steps 6 and 7 up to the levels, all in one array a class, which stays in the cache."""
         frame = frame_size(crop_size)
         levels = np.empty((maps.shape[1], frame, frame), np.uint8)
+        is_finite = np.isfinite(maps).all()
         for k, of_class in enumerate(levels):
             (values,) = self.merge(maps[:, k : k + 1], crop_size)
+            if not is_finite:
+                of_class[:] = self.levels(self.normalize(values))
+                continue
             cv2.normalize(values, values, 0.0, 1.0, cv2.NORM_MINMAX)
             values *= 255.0
             of_class[:] = np.rint(values, out=values)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from cam.arguments import checked
 from cam.errors import CamError
 from cam.explain.styles import MatlabStyle
 from cam.fidelity import results
@@ -152,6 +153,7 @@ class Comparison:
         }
 
 
+@checked
 def compare_files(
     ours: Path,
     theirs: Path,
@@ -194,6 +196,7 @@ def compare_files(
     return compare(first, second, tolerance, class_weights)
 
 
+@checked
 def compare(
     ours: results.StoredResult,
     theirs: results.StoredResult,

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.errors import InvalidValueError
 
 __all__ = ["Array", "Difference", "Tolerance", "measure"]
@@ -19,6 +20,7 @@ ROUNDING = 1e-4
 """Grey levels that a difference of whole levels may be off by, stored in single precision."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Tolerance:
     """What still counts as the same.
@@ -71,6 +73,7 @@ class Difference:
     within: bool
 
 
+@checked
 def measure(
     first: Array, second: Array, tolerance: Tolerance | None = None, white: float | None = None
 ) -> Difference:

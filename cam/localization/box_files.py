@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
+from cam.arguments import checked
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_text, write_text
 from cam.localization.boxes import Box
@@ -19,6 +20,7 @@ _FORMS: Mapping[BoxForm, tuple[Callable[[Box], str], Callable[..., Box]]] = {
 """How a box is written in each form, and how it is made of the four numbers."""
 
 
+@checked
 def format_boxes(boxes: Iterable[Box], form: BoxForm = "corners") -> str:
     r"""Write boxes as text.
 
@@ -52,6 +54,7 @@ def format_boxes(boxes: Iterable[Box], form: BoxForm = "corners") -> str:
     return "".join(map(write, boxes))
 
 
+@checked
 def parse_boxes(text: str, form: BoxForm = "corners") -> list[Box]:
     """Read what :func:`format_boxes` writes.
 
@@ -92,6 +95,7 @@ def parse_boxes(text: str, form: BoxForm = "corners") -> list[Box]:
     return boxes
 
 
+@checked
 def write_boxes(path: PathLike, boxes: Iterable[Box], form: BoxForm = "corners") -> None:
     """Write boxes to a text file in a form of :func:`format_boxes`.
 
@@ -112,6 +116,7 @@ def write_boxes(path: PathLike, boxes: Iterable[Box], form: BoxForm = "corners")
     write_text(path, format_boxes(boxes, form))
 
 
+@checked
 def read_boxes(path: PathLike, form: BoxForm = "corners") -> list[Box]:
     """Read boxes from a text file in a form of :func:`format_boxes`.
 

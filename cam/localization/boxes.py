@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.errors import InvalidValueError, real_array
 from cam.localization.heatmaps import checked_map
 
@@ -102,6 +103,7 @@ class Box(NamedTuple):
         return cls(x1, y1, x2 - x1 + 1, y2 - y1 + 1)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class BoxRule:
     """How boxes are found in a grey heat map: the arguments of :func:`find_boxes`.
@@ -120,11 +122,13 @@ class BoxRule:
     thresholds: tuple[int, ...] = ORIGINAL_THRESHOLDS
     fraction: float = PAPER_FRACTION
 
+    @checked
     def boxes(self, heatmap: NDArray[np.uint8]) -> list[Box]:
         """Return the boxes of a grey heat map, largest first."""
         return find_boxes(heatmap, self.name, thresholds=self.thresholds, fraction=self.fraction)
 
 
+@checked
 def find_boxes(
     heatmap: NDArray[np.uint8],
     rule: Rule = "original",
@@ -172,6 +176,7 @@ def find_boxes(
     return [] if box is None else [box]
 
 
+@checked
 def original_boxes(
     heatmap: NDArray[np.uint8], thresholds: Sequence[int] = ORIGINAL_THRESHOLDS
 ) -> list[Box]:
@@ -228,7 +233,7 @@ def original_boxes(
     that follows a removed one, which leaves two of them.
     """
     grey = _checked_grey(heatmap)
-    if not thresholds or not all(0 <= threshold <= 255 for threshold in thresholds):
+    if not len(thresholds) or not all(0 <= threshold <= 255 for threshold in thresholds):
         raise InvalidValueError(
             f"thresholds are grey levels from 0 to 255, not {tuple(thresholds)}"
         )
@@ -240,6 +245,7 @@ def original_boxes(
     return _merged(_by_area([_limited(rectangle, grey.shape) for rectangle in rectangles]))
 
 
+@checked
 def paper_box(activation_map: ArrayLike, fraction: float = PAPER_FRACTION) -> Box | None:
     """Give the box around the largest connected part of a map, as the paper describes it.
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError
 from cam.localization.boxes import Box
 
@@ -15,6 +16,7 @@ _GREEN = (0, 255, 0)
 _RED = (0, 0, 255)
 
 
+@checked
 def draw_boxes(
     picture: NDArray[np.uint8], predicted: Iterable[Box], ground_truth: Iterable[Box] = ()
 ) -> NDArray[np.uint8]:

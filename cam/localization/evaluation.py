@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, real_array
 from cam.localization.ground_truth import GroundTruth
 from cam.localization.predictions import MAX_GUESSES, Predictions
@@ -70,6 +71,7 @@ class Evaluation:
         }
 
 
+@checked
 def evaluate(ground_truth: GroundTruth, predictions: Predictions) -> Evaluation:
     """Measure the classification and the localization error of guesses.
 
@@ -124,6 +126,7 @@ def evaluate(ground_truth: GroundTruth, predictions: Predictions) -> Evaluation:
     )
 
 
+@checked
 def overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return intersection over union of boxes, the corners being pixels of the box.
 

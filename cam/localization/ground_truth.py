@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.errors import CamError
 from cam.files import PathLike, read_text
 from cam.matlab import read_mat
@@ -22,6 +23,7 @@ _XML_LIMIT = 1 << 20
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class GroundTruth:
     """Which object each picture shows, and where.
@@ -53,6 +55,7 @@ class GroundTruth:
         """Return the number of pictures."""
         return len(self.names)
 
+    @checked
     def select(self, names: Iterable[PathLike]) -> GroundTruth:
         """Return the ground truth of some pictures, in their order.
 
@@ -94,6 +97,7 @@ class GroundTruth:
         )
 
 
+@checked
 def read_ground_truth(
     boxes: PathLike,
     *,
@@ -157,6 +161,7 @@ def read_ground_truth(
     return truth
 
 
+@checked
 def read_ilsvrc_ids(path: PathLike) -> dict[str, int]:
     """Read the ILSVRC id of each synset from the devkit.
 
@@ -192,6 +197,7 @@ def read_ilsvrc_ids(path: PathLike) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines}
 
 
+@checked
 def devkit_labels(categories: Sequence[str], ilsvrc_ids: Mapping[str, int]) -> NDArray[np.int64]:
     """Translate Caffe's class order to ILSVRC ids.
 

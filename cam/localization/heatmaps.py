@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, real_array
 from cam.files import PathLike, read_bytes
 from cam.matlab import imresize
 from cam.pictures.reading import decode_picture
 
 
+@checked
 def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
     """Turn a map into the grey heat map that the box generator reads.
 
@@ -53,6 +54,7 @@ def grey_heatmap(activation_map: ArrayLike) -> NDArray[np.uint8]:
     return np.asarray(levels, np.uint8, order="C")
 
 
+@checked
 def checked_map(activation_map: ArrayLike) -> NDArray[Any]:
     """Return a map of numbers with 0 for NaN.
 
@@ -84,7 +86,8 @@ def checked_map(activation_map: ArrayLike) -> NDArray[Any]:
     return cleaned
 
 
-def picture_heatmap(merged_map: NDArray[Any], picture_size: Sequence[int]) -> NDArray[np.uint8]:
+@checked
+def picture_heatmap(merged_map: NDArray[Any], picture_size: tuple[int, int]) -> NDArray[np.uint8]:
     """Enlarge a map to its picture's own size and turn it into a grey heat map.
 
     As the original's ``ILSVRC_generate_heatmap.m``: MATLAB's bicubic ``imresize``, then
@@ -116,6 +119,7 @@ def picture_heatmap(merged_map: NDArray[Any], picture_size: Sequence[int]) -> ND
     return grey_heatmap(imresize(merged_map, (rows, columns)))
 
 
+@checked
 def levels_of_colors(picture: NDArray[np.uint8], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn a coloured heat map back into grey levels.
 
@@ -137,6 +141,11 @@ def levels_of_colors(picture: NDArray[np.uint8], colors: NDArray[np.uint8]) -> N
     >>> levels_of_colors(colors("jet")[np.newaxis, [0, 100, 255]], colors("jet"))
     array([[  0, 100, 255]], dtype=uint8)
     """
+    if picture.shape[2:] != (3,) or colors.shape != (256, 3):
+        raise InvalidValueError(
+            f"a coloured heat map has the shape (h, w, 3) and its colours (256, 3), not "
+            f"{picture.shape} and {colors.shape}"
+        )
     pixels = picture.reshape(-1, 3).astype(np.int64)
     codes, inverse = np.unique(pixels @ (1 << 16, 1 << 8, 1), return_inverse=True)
     seen = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.float32)
@@ -146,6 +155,7 @@ def levels_of_colors(picture: NDArray[np.uint8], colors: NDArray[np.uint8]) -> N
     return np.asarray(nearest[inverse].reshape(picture.shape[:2]), np.uint8)
 
 
+@checked
 def read_heatmap(path: PathLike) -> NDArray[np.uint8]:
     """Read a picture file as a grey heat map.
 

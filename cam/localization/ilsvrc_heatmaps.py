@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import CamError, MissingFileError
+from cam.arguments import checked
+from cam.errors import CamError, InvalidValueError, MissingFileError, whole_number
 from cam.files import PathLike, read_json, write_bytes, write_json
 from cam.localization.box_files import read_boxes
 from cam.localization.boxes import BoxRule
@@ -30,6 +31,9 @@ from cam.pictures.lists import read_list, with_unique_stems
 TOP = 5
 """How many classes have a heat map."""
 
+MOST_WORKERS = 1024
+"""Threads that a call may ask for."""
+
 RECORD_FILE = "record.json"
 """Says what made the heat maps of a folder; the original has no such file."""
 
@@ -38,6 +42,7 @@ _JPEG_QUALITY = 75
 _IDENTITY = ("model", "caffemodel_sha256", "style", "method", "smooth")
 
 
+@checked
 def write_ilsvrc_heatmaps(
     heatmaps: Sequence[NDArray[np.uint8]],
     scores: NDArray[np.floating],
@@ -74,6 +79,15 @@ def write_ilsvrc_heatmaps(
     --------
     is_complete : The ``.mat`` is written last, so a picture that has it has everything.
     """
+    if scores.ndim != 1 or order.dtype.kind not in "iu" or order.shape != scores.shape:
+        raise InvalidValueError(
+            f"scores and order have the shape (C,), the latter whole numbers, not {scores.shape} "
+            f"and {order.dtype} {order.shape}"
+        )
+    if any(
+        heatmap.ndim != 2 or heatmap.dtype != np.uint8 or not heatmap.size for heatmap in heatmaps
+    ):
+        raise InvalidValueError("heat maps are grey pictures of 8 bits, shape (rows, columns)")
     target = Path(folder)
     for rank, heatmap in enumerate(heatmaps):
         _, encoded = cv2.imencode(".jpg", heatmap, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
@@ -87,11 +101,13 @@ def write_ilsvrc_heatmaps(
     )
 
 
+@checked
 def is_complete(folder: PathLike, name: str) -> bool:
     """Tell whether `write_ilsvrc_heatmaps` has finished with a picture."""
     return (Path(folder) / f"{name}.mat").is_file()
 
 
+@checked
 def write_record(folder: PathLike, record: Mapping[str, Any]) -> None:
     """Write what makes the heat maps of a folder, or compare it with what made the first of them.
 
@@ -118,6 +134,7 @@ def write_record(folder: PathLike, record: Mapping[str, Any]) -> None:
         write_json(Path(folder) / RECORD_FILE, dict(record))
 
 
+@checked
 def read_record(folder: PathLike) -> dict[str, Any]:
     """Return what made the heat maps of a folder; empty if the folder does not say.
 
@@ -136,6 +153,7 @@ def read_record(folder: PathLike) -> dict[str, Any]:
     return record
 
 
+@checked
 def read_heatmap_folder(
     folder: PathLike,
     names: Iterable[PathLike],
@@ -179,6 +197,8 @@ def read_heatmap_folder(
     CamError
         If a file is missing or is not what it should be.
     """
+    if workers is not None:
+        workers = whole_number(workers, "the number of threads", 1, MOST_WORKERS)
     root = Path(folder)
     stems = [Path(name).stem for name in names]
     labels = np.zeros((len(stems), TOP), dtype=np.int64)
@@ -217,6 +237,7 @@ def _top_labels(file: Path, class_labels: NDArray[np.int64]) -> NDArray[np.int64
     return class_labels[indices]
 
 
+@checked
 def read_picture_list(
     path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
 ) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked, checked_fields
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_text, write_text
 
@@ -32,6 +33,7 @@ _NO_GUESS = (0.0, *[np.nan] * 4)
 _NUMBERS_PER_GUESS = len(_NO_GUESS)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Predictions:
     """Guesses for pictures, best first.
@@ -69,6 +71,7 @@ class Predictions:
         return len(self.labels)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Candidates:
     """The top classes of pictures and several boxes for each class, largest first.
@@ -84,6 +87,7 @@ class Candidates:
     labels: NDArray[np.int64]
     boxes: NDArray[np.float64]
 
+    @checked
     def guesses(self, variant: Variant = "bbox1") -> Predictions:
         """Choose the guesses of one of the original's variants.
 
@@ -119,6 +123,7 @@ class Candidates:
         )
 
 
+@checked
 def read_submission(path: PathLike) -> Predictions:
     """Read guesses from a text file in the devkit's submission format.
 
@@ -165,6 +170,7 @@ def _guesses(line: str, place: str) -> list[float]:
     return numbers
 
 
+@checked
 def write_submission(path: PathLike, predictions: Predictions) -> None:
     """Write guesses in the devkit's submission format, which :func:`read_submission` reads.
 

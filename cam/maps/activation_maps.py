@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, real_array, whole_number
 from cam.maps.precision import floating
 from cam.matlab.resizing import imresize
@@ -18,6 +19,7 @@ _LARGEST = 2**15
 """Rows and columns that maps are enlarged to at most: such a map alone takes 8 GB."""
 
 
+@checked
 def return_cam_map(activations: Array, class_weights: Array) -> Array:
     """Return the class activation maps of a batch: for each class, the weighted sum of the maps.
 
@@ -80,6 +82,7 @@ def _operands(*arrays: Array) -> list[Array]:
     return [np.ascontiguousarray(array) for array in arrays]
 
 
+@checked
 def pooled_features(activations: Array, maximum: bool = False) -> NDArray[np.float32]:
     """Return the globally pooled activations of a picture, the mean over its crops.
 
@@ -114,6 +117,7 @@ def pooled_features(activations: Array, maximum: bool = False) -> NDArray[np.flo
     return np.asarray(pooled.mean(axis=0, dtype=np.float64), np.float32)
 
 
+@checked
 def py_returnCAMmap(activation: Array, weights_LR: Array) -> NDArray[np.float64]:  # noqa: N802
     """Return the class activation maps as the pycaffe port's function of this name does.
 
@@ -150,6 +154,7 @@ def py_returnCAMmap(activation: Array, weights_LR: Array) -> NDArray[np.float64]
     return batch[..., 0] if len(maps) == 1 else batch
 
 
+@checked
 def enlarge_maps(maps: Array, size: int) -> Array:
     """Enlarge maps to `size` x `size` with MATLAB's `imresize`, bicubic.
 

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, import_extra, nearest_names, real_array
 from cam.maps.precision import floating
 from cam.matlab.conversions import gray2ind, ind2rgb, jet, mat2gray
 
 
+@checked
 def im2double(im: NDArray[Any]) -> NDArray[np.float64]:
     """Stretch an array to [0, 1] by its minimum and maximum, as the pycaffe port's function does.
 
@@ -66,6 +68,7 @@ def im2double(im: NDArray[Any]) -> NDArray[np.float64]:
     return stretched
 
 
+@checked
 def py_map2jpg(
     imgmap: NDArray[Any], rang: Sequence[float] | None, colorMap: str = "jet"
 ) -> NDArray[np.uint8]:
@@ -109,6 +112,7 @@ def py_map2jpg(
     return colors(colorMap)[py_heat_levels(imgmap)]
 
 
+@checked
 def py_heat_levels(heat_map: NDArray[Any]) -> NDArray[np.uint8]:
     """Return which of the 256 colours each number of a map gets in the pycaffe port.
 
@@ -162,6 +166,7 @@ def _color_map_number(name: str) -> int:
 
 
 @lru_cache(maxsize=32)
+@checked
 def colors(name: str = "jet") -> NDArray[np.uint8]:
     """Return the 256 colours of one of OpenCV's colour maps.
 
@@ -198,6 +203,7 @@ OPENCV_COLORMAPS = (
 
 
 @lru_cache(maxsize=32)
+@checked
 def colors_of(name: str) -> NDArray[np.uint8]:
     """Return the 256 colours of a colour map of OpenCV or of matplotlib.
 
@@ -249,6 +255,7 @@ def _matplotlib_colors(name: str) -> NDArray[np.uint8]:
     return found
 
 
+@checked
 def matlab_heat_picture(
     heat_map: NDArray[Any], rang: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
@@ -282,6 +289,7 @@ def matlab_heat_picture(
     return ind2rgb(matlab_heat_levels(heat_map, rang), jet(256))
 
 
+@checked
 def matlab_heat_levels(
     heat_map: NDArray[Any], rang: Sequence[float] | None = None
 ) -> NDArray[np.uint8]:

@@ -8,9 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cam.errors import InvalidValueError, real_array
+from cam.arguments import checked
+from cam.errors import InvalidValueError, real_array, whole_number
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+_WIDEST, _LARGEST_SCALE = 2**20, 1024
+"""Columns of a strip, and how many times larger its text may be: more is a slip."""
 
 NARROWEST = 96
 """Columns that a picture with text under it has at least."""
@@ -19,6 +23,7 @@ GAP = 8
 """White columns between the pictures of a montage, as in the original's `result.jpg`."""
 
 
+@checked
 def caption(lines: Sequence[str], width: int, scale: float = 1.0) -> NDArray[np.uint8]:
     """Return a white strip with lines of text, to stand under a picture.
 
@@ -41,6 +46,11 @@ def caption(lines: Sequence[str], width: int, scale: float = 1.0) -> NDArray[np.
     >>> caption(["1: 0.897", "espresso"], 256).shape
     (44, 256, 3)
     """
+    if not 0 < scale <= _LARGEST_SCALE:
+        raise InvalidValueError(
+            f"the scale of a caption is from 0 to {_LARGEST_SCALE}, not {scale}"
+        )
+    width = whole_number(width, "the width of a caption", 1, _WIDEST)
     margin, line_height, base = (round(each * scale) for each in (4, 20, 17))
     size, thick = 0.5 * scale, max(1, round(scale / 2))
     strip = np.full((margin + line_height * len(lines), width, 3), 255, np.uint8)
@@ -52,6 +62,7 @@ def caption(lines: Sequence[str], width: int, scale: float = 1.0) -> NDArray[np.
     return strip
 
 
+@checked
 def fitted(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
     """Return a picture with white at its right and below, so that it has a size at least.
 
@@ -60,12 +71,14 @@ def fitted(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.ui
     >>> fitted(np.zeros((1, 1, 3), np.uint8), 1, 3)[0, :, 0].tolist()
     [0, 255, 255]
     """
+    picture = real_array(picture, "a picture", 3)
     down, across = max(rows - picture.shape[0], 0), max(columns - picture.shape[1], 0)
     if not (down or across):
         return picture
     return np.pad(picture, ((0, down), (0, across), (0, 0)), constant_values=255)
 
 
+@checked
 def captioned(
     picture: NDArray[np.uint8], lines: Sequence[str], scale: float = 1.0
 ) -> NDArray[np.uint8]:
@@ -84,6 +97,7 @@ def captioned(
     return np.concatenate([shown, caption(lines, shown.shape[1], scale)])
 
 
+@checked
 def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -> NDArray[np.uint8]:
     """Put pictures side by side with white columns between, as `demo.m` does.
 
@@ -110,6 +124,8 @@ def montage(pictures: Sequence[NDArray[np.uint8]], columns: int | None = None) -
     pictures = [real_array(picture, "a picture", 3) for picture in pictures]
     if not pictures:
         raise InvalidValueError("there are no pictures to put side by side")
+    if columns is not None:
+        columns = whole_number(columns, "the number of columns", 1, _WIDEST)
     height = max(picture.shape[0] for picture in pictures)
     if columns is None or columns >= len(pictures):
         return _joined([fitted(picture, height, 0) for picture in pictures], 1)

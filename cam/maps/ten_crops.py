@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError
 from cam.maps.precision import floating
 
@@ -22,6 +23,7 @@ class CropPosition(NamedTuple):
     mirrored: bool
 
 
+@checked
 def ten_crop_positions(crop: int, frame: int = 256) -> tuple[CropPosition, ...]:
     """Return where the original's ten crops lie, in the original's order.
 
@@ -63,6 +65,7 @@ def ten_crop_positions(crop: int, frame: int = 256) -> tuple[CropPosition, ...]:
     )
 
 
+@checked
 def merge_ten_crop(maps: NDArray[Any], crop: int, frame: int = 256) -> NDArray[np.float32]:
     """Merge the maps of ten crops into maps of the whole picture.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, real_array, whole_number
 from cam.matlab.resizing import to_class
 
@@ -18,6 +19,7 @@ _MOST_LEVELS = 65536
 """Colours of a colour map that a 16-bit picture can name."""
 
 
+@checked
 def im2double(image: ArrayLike) -> Doubles:
     """Convert a picture to double precision, integers to the range [0, 1], as MATLAB does.
 
@@ -53,6 +55,7 @@ def im2double(image: ArrayLike) -> Doubles:
     return (pixels.astype(np.float64) - low) / span
 
 
+@checked
 def mat2gray(matrix: ArrayLike, limits: Sequence[float] | None = None) -> Doubles:
     """Stretch `limits` to [0, 1] and cut what lies outside, as MATLAB does.
 
@@ -94,6 +97,7 @@ def mat2gray(matrix: ArrayLike, limits: Sequence[float] | None = None) -> Double
     return np.clip(np.where(np.isnan(values), 1.0, values), 0.0, 1.0)
 
 
+@checked
 def gray2ind(image: ArrayLike, levels: int = 64) -> Array:
     """Convert a grey picture to indices into a colour map, as MATLAB does.
 
@@ -128,6 +132,7 @@ def gray2ind(image: ArrayLike, levels: int = 64) -> Array:
     return to_class(scaled, np.dtype(np.uint8 if levels <= 256 else np.uint16))
 
 
+@checked
 def ind2rgb(indices: ArrayLike, colormap: ArrayLike) -> Doubles:
     """Look indices up in a colour map, as MATLAB does.
 
@@ -167,6 +172,7 @@ def ind2rgb(indices: ArrayLike, colormap: ArrayLike) -> Doubles:
     return found
 
 
+@checked
 def jet(levels: int = 256) -> Doubles:
     """Return MATLAB's `jet` colour map: dark blue, cyan, yellow, dark red.
 

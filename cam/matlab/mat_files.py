@@ -19,6 +19,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cam.arguments import checked
 from cam.errors import CamError, InvalidValueError, nearest_names
 from cam.files import PathLike, open_regular, read_bytes, write_bytes
 from cam.matlab.mat_values import (
@@ -43,6 +44,7 @@ _NAMES_SHOWN, _REASON_SHOWN = 20, 200
 """How many names of variables, and characters of a reason, a message has at most."""
 
 
+@checked
 def read_mat(
     path: PathLike, wanted: Iterable[str] | None = None, *, optional: Iterable[str] = ()
 ) -> dict[str, MatValue]:
@@ -89,6 +91,7 @@ def read_mat(
     return _read(_MatFile(Path(path), head), wanted, optional)
 
 
+@checked
 def decode_mat(
     data: bytes, name: str, wanted: Iterable[str] | None = None, *, optional: Iterable[str] = ()
 ) -> dict[str, MatValue]:
@@ -155,6 +158,7 @@ def _read(
     return {name: value for name, value in found.items() if not isinstance(value, Unreadable)}
 
 
+@checked
 def write_mat(
     path: PathLike | IO[bytes], variables: Mapping[str, ArrayLike | str | Sequence[str]]
 ) -> None:

@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike
 from cam.matlab.mat_files import read_mat, write_mat
@@ -49,6 +50,7 @@ class Features(NamedTuple):
     scores: NDArray[np.float32]
 
 
+@checked
 def load_network(path: PathLike) -> MatlabNetwork:
     """Read the class layer of the original's `data_net.mat`.
 
@@ -85,6 +87,7 @@ def load_network(path: PathLike) -> MatlabNetwork:
     return MatlabNetwork(class_weights, categories)
 
 
+@checked
 def load_features(path: PathLike) -> Features:
     """Read the activations and scores of the original's `data_img1.mat`.
 
@@ -133,6 +136,7 @@ def load_features(path: PathLike) -> Features:
     )
 
 
+@checked
 def load_categories(path: PathLike) -> list[str]:
     """Read the class names of `categories1000.mat` or `categories_places205.mat`.
 
@@ -155,6 +159,7 @@ def load_categories(path: PathLike) -> list[str]:
     return _text_column(path, read_mat(path, ["categories"])["categories"])
 
 
+@checked
 def save_features(
     path: PathLike | IO[bytes], activations: NDArray[Any], scores: NDArray[Any]
 ) -> None:
@@ -194,6 +199,7 @@ def save_features(
     )
 
 
+@checked
 def save_network(path: PathLike, class_weights: NDArray[Any], categories: Sequence[str]) -> None:
     """Write the class layer as the original demo loads it with ``online = 0``.
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, nearest_names, real_array
 
 Array = NDArray[Any]
@@ -56,6 +57,7 @@ _KERNELS = {
 }
 
 
+@checked
 def imresize(
     image: ArrayLike,
     scale_or_size: float | Sequence[float | None],

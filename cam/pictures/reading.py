@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cam.arguments import checked
 from cam.errors import CamError, InvalidValueError, real_array, whole_number
 from cam.files import MAX_BYTES, read_bytes, write_bytes
 from cam.pictures.sizes import FORMATS, check_pixels, claimed_size, jpeg_segments
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Picture = NDArray[np.uint8]
-PictureSource = Union[str, "os.PathLike[str]", NDArray[Any], "Image"]
+PictureSource = Union[str, os.PathLike[str], NDArray[Any], "Image"]
 
 FRAME = 256
 """Rows and columns that pictures are resized to before they are cropped; see `frame_size`."""
@@ -69,6 +70,7 @@ def read_picture(source: PictureSource) -> Picture:
     )
 
 
+@checked
 def decode_picture(data: bytes, source: str, grey: bool = False) -> Picture:
     """Return the picture that the bytes of a file hold; see `read_picture`.
 
@@ -159,6 +161,7 @@ def _to_uint8(array: NDArray[Any]) -> Picture:
     )
 
 
+@checked
 def frame_size(crop: int) -> int:
     """Return the rows and columns that a picture is resized to before crops are cut out of it.
 
@@ -181,6 +184,7 @@ def frame_size(crop: int) -> int:
     return FRAME if crop <= FRAME else round(FRAME / 224 * crop)
 
 
+@checked
 def center_crop(frame: Picture, crop: int) -> tuple[slice, slice]:
     """Return the rows and columns of the port's center crop.
 
@@ -207,6 +211,7 @@ def center_crop(frame: Picture, crop: int) -> tuple[slice, slice]:
     return rows, columns
 
 
+@checked
 def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
     """Write a BGR picture in the format that the file's extension names.
 

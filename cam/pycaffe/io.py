@@ -11,11 +11,13 @@ from typing import IO, Any
 
 import cv2
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cam.arguments import checked
 from cam.caffe.schema import message_class
-from cam.errors import CamError, InvalidValueError, nearest_names
+from cam.errors import CamError, InvalidValueError, nearest_names, real_array, whole_number
 from cam.files import PathLike, read_bytes
 from cam.pycaffe import caffe_pb2
 from cam.pycaffe.blob import Array
@@ -34,6 +36,9 @@ __all__ = [
     "resize_image",
 ]
 
+_LARGEST_SIDE = 2**15
+"""Rows or columns of what a picture is made into."""
+
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """How much red, green and blue add to grey, as scikit-image has it."""
 
@@ -43,6 +48,7 @@ _zoom: Any = ndimage.zoom
 _LEGACY_FIELDS = ("num", "channels", "height", "width")
 
 
+@checked
 def blobproto_to_array(blob: Any, return_diff: bool = False) -> NDArray[Any]:
     """Return the numbers of a ``BlobProto`` in its shape.
 
@@ -58,12 +64,14 @@ def blobproto_to_array(blob: Any, return_diff: bool = False) -> NDArray[Any]:
     ValueError
         If there are more or fewer numbers than its shape has room for.
     """
+    _check_message(blob, "BlobProto")
     numbers = np.array(blob.diff if return_diff else blob.data)
     if any(map(blob.HasField, _LEGACY_FIELDS)):
         return numbers.reshape([getattr(blob, name) for name in _LEGACY_FIELDS])
     return numbers.reshape(tuple(blob.shape.dim))
 
 
+@checked
 def array_to_blobproto(arr: NDArray[Any], diff: NDArray[Any] | None = None) -> Any:
     """Return a ``BlobProto`` with an array's shape and numbers.
 
@@ -80,6 +88,7 @@ def array_to_blobproto(arr: NDArray[Any], diff: NDArray[Any] | None = None) -> A
     return blob
 
 
+@checked
 def arraylist_to_blobprotovector_str(arraylist: Iterable[NDArray[Any]]) -> bytes:
     """Return arrays as a serialized ``BlobProtoVector``."""
     vector = message_class("BlobProtoVector")(blobs=map(array_to_blobproto, arraylist))
@@ -87,12 +96,17 @@ def arraylist_to_blobprotovector_str(arraylist: Iterable[NDArray[Any]]) -> bytes
     return serialized
 
 
+@checked
 def blobprotovector_str_to_arraylist(str: bytes) -> list[NDArray[Any]]:
     """Return the arrays of a serialized ``BlobProtoVector``."""
-    vector = message_class("BlobProtoVector").FromString(str)
+    try:
+        vector = message_class("BlobProtoVector").FromString(str)
+    except DecodeError as error:
+        raise InvalidValueError(f"not a serialized BlobProtoVector: {error}") from error
     return [blobproto_to_array(blob) for blob in vector.blobs]
 
 
+@checked
 def array_to_datum(arr: NDArray[Any], label: int | None = None) -> Any:
     """Return a ``Datum`` with an array (channels, height, width): bytes of uint8, else floats.
 
@@ -114,12 +128,20 @@ def array_to_datum(arr: NDArray[Any], label: int | None = None) -> Any:
     return datum
 
 
+@checked
 def datum_to_array(datum: Any) -> NDArray[Any]:
     """Return a ``Datum``'s array (channels, height, width), uint8 or float64."""
+    _check_message(datum, "Datum")
     shape = (datum.channels, datum.height, datum.width)
     if datum.data:
         return np.frombuffer(datum.data, np.uint8).reshape(shape).copy()
     return np.array(datum.float_data, float).reshape(shape)
+
+
+def _check_message(message: Any, kind: str) -> None:
+    """Make sure of a message's kind, whichever module of Caffe's messages it is of."""
+    if getattr(getattr(message, "DESCRIPTOR", None), "name", None) != kind:
+        raise InvalidValueError(f"a {kind} is wanted, not {type(message).__name__}")
 
 
 class Transformer:
@@ -142,6 +164,7 @@ class Transformer:
     [[255.0, 255.0], [255.0, 255.0]]
     """
 
+    @checked
     def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
         self.inputs = inputs
         self.transpose: dict[str, Sequence[int]] = {}
@@ -150,6 +173,7 @@ class Transformer:
         self.mean: dict[str, NDArray[Any]] = {}
         self.input_scale: dict[str, float] = {}
 
+    @checked
     def preprocess(self, in_: str, data: NDArray[Any]) -> Array:
         """Return a picture as an input.
 
@@ -166,10 +190,11 @@ class Transformer:
             float32 (C, H, W) for a transpose of (2, 0, 1).
         """
         self._check(in_)
-        result = data.astype(np.float32, copy=False)
+        result = _checked_picture(data, 2, 3).astype(np.float32, copy=False)
         size = self.inputs[in_][2:]
         if result.shape[:2] != size:
             result = resize_image(result, size)
+        self._check_axes(in_, result)
         if in_ in self.transpose:
             result = result.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
@@ -184,10 +209,12 @@ class Transformer:
                 step(result, values[in_], out=result, casting="same_kind")
         return result
 
+    @checked
     def deprocess(self, in_: str, data: NDArray[Any]) -> NDArray[Any]:
         """Return an input as a picture: each step of `preprocess` undone but for the size."""
         self._check(in_)
         result = data.copy().squeeze()
+        self._check_axes(in_, result)
         for step, values in (
             (np.divide, self.input_scale),
             (np.add, self.mean),
@@ -201,6 +228,7 @@ class Transformer:
             result = result.transpose(np.argsort(self.transpose[in_]))
         return result
 
+    @checked
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
         """Set where the picture's axes go: (2, 0, 1) makes (H, W, C) to (C, H, W)."""
         self._check(in_)
@@ -208,6 +236,7 @@ class Transformer:
             raise InvalidValueError(f"{len(order)} axes for an input {tuple(self.inputs[in_])}")
         self.transpose[in_] = order
 
+    @checked
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
         """Set the order of the channels, behind the transpose: (2, 1, 0) makes RGB to BGR."""
         self._check(in_)
@@ -215,11 +244,13 @@ class Transformer:
             raise InvalidValueError(f"{len(order)} channels for {self.inputs[in_][1]}")
         self.channel_swap[in_] = order
 
+    @checked
     def set_raw_scale(self, in_: str, scale: float) -> None:
         """Set the factor before the mean: 255 for pictures in [0, 1]."""
         self._check(in_)
         self.raw_scale[in_] = scale
 
+    @checked
     def set_mean(self, in_: str, mean: NDArray[Any]) -> None:
         """Set what is subtracted.
 
@@ -241,22 +272,30 @@ class Transformer:
         elif mean.ndim not in (2, 3):
             raise InvalidValueError(f"a mean of shape {mean.shape}; (C,) and (C, H, W) are known")
         elif ((1,) * (3 - mean.ndim) + mean.shape) != shape[1:]:
+            mean = _checked_picture(mean, 3)
             lowest, highest = mean.min(), mean.max()
             unit = (mean - lowest) / (highest - lowest)
             resized = resize_image(unit.transpose((1, 2, 0)), shape[2:])
             mean = resized.transpose((2, 0, 1)) * (highest - lowest) + lowest
         self.mean[in_] = mean
 
+    @checked
     def set_input_scale(self, in_: str, scale: float) -> None:
         """Set the factor behind the mean."""
         self._check(in_)
         self.input_scale[in_] = scale
+
+    def _check_axes(self, in_: str, data: NDArray[Any]) -> None:
+        order = self.transpose.get(in_)
+        if order is not None and data.ndim != len(order):
+            raise InvalidValueError(f"a shape of {data.shape} does not fit the transpose {order}")
 
     def _check(self, in_: str) -> None:
         if in_ not in self.inputs:
             raise InvalidValueError(f"no input {in_!r}{nearest_names(in_, self.inputs)}")
 
 
+@checked
 def load_image(filename: PathLike | IO[bytes], color: bool = True) -> Array:
     """Read a picture.
 
@@ -298,6 +337,7 @@ def load_image(filename: PathLike | IO[bytes], color: bool = True) -> Array:
     return np.ascontiguousarray(rgb, np.float32)
 
 
+@checked
 def resize_image(im: NDArray[Any], new_dims: Iterable[int], interp_order: int = 1) -> Array:
     """Resize a picture as scikit-image did in Caffe's time: without smoothing when it shrinks.
 
@@ -320,7 +360,8 @@ def resize_image(im: NDArray[Any], new_dims: Iterable[int], interp_order: int = 
     >>> resize_image(np.array([[[0.0]], [[4.0]]]), (4, 1))[:, 0, 0].tolist()
     [0.0, 1.0, 3.0, 3.0]
     """
-    rows, columns = (int(size) for size in new_dims)
+    im, (rows, columns) = _checked_picture(im, 3), _sides(new_dims)
+    interp_order = whole_number(interp_order, "the order of the splines", 0, 5)
     if im.shape[-1] not in (1, 3):
         factors = np.array([rows, columns], float) / np.array(im.shape[:2])
         zoomed = _zoom(im, (*factors, 1), order=interp_order)
@@ -342,6 +383,7 @@ def resize_image(im: NDArray[Any], new_dims: Iterable[int], interp_order: int = 
     return np.asarray(zoomed * (highest - lowest) + lowest, np.float32)
 
 
+@checked
 def oversample(images: ArrayLike, crop_dims: Iterable[int]) -> Array:
     """Cut four corners and the center out of each picture, and mirror each crop.
 
@@ -358,8 +400,10 @@ def oversample(images: ArrayLike, crop_dims: Iterable[int]) -> Array:
         float32 (10 N, rows, columns, K): for each picture the corners (upper left, upper right,
         lower left, lower right), the center, and the five mirrored.
     """
-    pictures = np.asarray(images, np.float32)
-    rows, columns = (int(size) for size in crop_dims)
+    pictures = _checked_picture(images, 4).astype(np.float32, copy=False)
+    rows, columns = _sides(crop_dims)
+    if rows > pictures.shape[1] or columns > pictures.shape[2]:
+        raise InvalidValueError(f"crops of {(rows, columns)} from pictures {pictures.shape[1:3]}")
     below, right = pictures.shape[1] - rows, pictures.shape[2] - columns
     # Halves are cut off behind the subtraction, so that an odd difference rounds down.
     center = (int(pictures.shape[1] / 2 - rows / 2), int(pictures.shape[2] / 2 - columns / 2))
@@ -367,3 +411,20 @@ def oversample(images: ArrayLike, crop_dims: Iterable[int]) -> Array:
     crops = [pictures[:, y : y + rows, x : x + columns] for y, x in corners]
     crops += [crop[:, :, ::-1] for crop in crops]
     return np.stack(crops, axis=1).reshape(-1, rows, columns, pictures.shape[3])
+
+
+def _checked_picture(pixels: ArrayLike, *axes: int) -> NDArray[Any]:
+    array = real_array(pixels, "a picture", *axes)
+    if not array.size:
+        raise InvalidValueError(f"a picture of shape {array.shape} has no pixel")
+    return array
+
+
+def _sides(dims: Iterable[int]) -> list[int]:
+    """Return rows and columns, which pycaffe cuts to whole numbers."""
+    sides = real_array(list(dims), "rows and columns", 1)
+    if len(sides) != 2 or not ((sides >= 1) & (sides <= _LARGEST_SIDE)).all():
+        raise InvalidValueError(
+            f"rows and columns are two numbers from 1 to {_LARGEST_SIDE}, not {sides.tolist()}"
+        )
+    return [int(side) for side in sides]

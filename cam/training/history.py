@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cam.arguments import checked, checked_fields
 from cam.errors import CamError, InvalidValueError
 from cam.files import PathLike, read_json, read_text, write_text
 
@@ -17,6 +18,7 @@ COLUMNS = ("iteration", "loss", "rate", "seconds")
 TEST_COLUMN = "test "
 
 
+@checked_fields
 @dataclass(frozen=True)
 class HistoryEntry:
     """What was measured at one iteration.
@@ -42,6 +44,7 @@ class HistoryEntry:
     test: Mapping[str, float] = field(default_factory=dict)
 
 
+@checked
 def write_history(path: PathLike, entries: Sequence[HistoryEntry]) -> None:
     """Write what was measured, as JSON or as CSV; the file appears whole or not at all.
 
@@ -77,6 +80,7 @@ def _as_csv(entries: Sequence[HistoryEntry]) -> str:
     return text.getvalue()
 
 
+@checked
 def read_history(path: PathLike) -> list[HistoryEntry]:
     """Read what `write_history` wrote.
 

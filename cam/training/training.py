@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cam.arguments import checked
 from cam.caffe.caffemodel import read_caffemodel
 from cam.caffe.prototxt import write_prototxt
 from cam.caffe.schema import message_class
@@ -78,6 +79,7 @@ class TrainingResult:
     history: tuple[HistoryEntry, ...]
 
 
+@checked
 def train(
     job: TrainingJob,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from cam.arguments import checked
 from cam.errors import InvalidValueError, nearest_names
 from cam.files import PathLike, models_folder, read_text
 
@@ -13,6 +14,7 @@ MAX_NAMES_BYTES = 16 * 2**20
 _FILES = {1000: "categories1000.txt", 205: "categories_places205.txt"}
 
 
+@checked
 def read_class_names(path: PathLike) -> tuple[str, ...]:
     """Return the class names of a text file, one a line, in the network's order.
 
@@ -25,6 +27,7 @@ def read_class_names(path: PathLike) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8)
+@checked
 def class_names(file_name: str) -> tuple[str, ...]:
     """Return the class names of a file in the project's models folder.
 
@@ -36,6 +39,7 @@ def class_names(file_name: str) -> tuple[str, ...]:
     return read_class_names(models_folder() / file_name)
 
 
+@checked
 def default_class_names(count: int) -> tuple[str, ...]:
     """Return names for a number of classes: ImageNet's 1000, Places' 205, or numbers.
 
@@ -49,6 +53,7 @@ def default_class_names(count: int) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(count))
 
 
+@checked
 def find_class(class_names: Sequence[str], wanted: str) -> int:
     """Return the index of the class that a user means.
 
@@ -95,6 +100,7 @@ def find_class(class_names: Sequence[str], wanted: str) -> int:
     raise InvalidValueError(f"no class {wanted!r}{nearest_names(text, known)}")
 
 
+@checked
 def plain_name(name: str) -> str:
     """Return a class name without its WordNet id.
 
@@ -108,6 +114,7 @@ def plain_name(name: str) -> str:
     return rest if rest and is_id else name
 
 
+@checked
 def short_name(name: str) -> str:
     """Return the first synonym of a class name, as a title for people.
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from cam.arguments import checked
 from cam.caffe.caffemodel import Blobs
 from cam.caffe.head import find_head, with_softmax
 from cam.caffe.loaded import LoadedNetwork
@@ -13,7 +14,7 @@ from cam.caffe.network import Network, load_weights
 from cam.caffe.network import load_network as read_network
 from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
 from cam.caffe.random_weights import seeded_weights
-from cam.errors import CamError, InvalidValueError
+from cam.errors import CamError, InvalidValueError, whole_number
 from cam.files import PathLike, models_folder, sha256_of
 from cam.zoo.class_names import class_names, default_class_names
 from cam.zoo.companion import read_companion
@@ -21,10 +22,13 @@ from cam.zoo.digests import check_recorded
 from cam.zoo.table import EMBEDDED, get
 from cam.zoo.weights import find_weights
 
+_LARGEST_SEED = 2**63 - 1
+
 LARGEST_CROP = 2048
 """Rows and columns of an input; that of the paper's networks has 224 or 227."""
 
 
+@checked
 def load_network(name: str = EMBEDDED, *, seed: int | None = None) -> LoadedNetwork:
     """Load a model of the table.
 
@@ -63,6 +67,7 @@ def load_network(name: str = EMBEDDED, *, seed: int | None = None) -> LoadedNetw
     )
 
 
+@checked
 def load_files(
     prototxt: PathLike,
     caffemodel: PathLike | None,
@@ -146,10 +151,9 @@ def _weights_of(
     if (caffemodel is None) == (seed is None):
         raise InvalidValueError("a network has either a caffemodel or a seed for random weights")
     if caffemodel is None:
+        seed = whole_number(seed, "the seed", 0, _LARGEST_SEED)
         # The network's own digest stands beside this one wherever it counts.
-        return seeded_weights(network, seed or 0), hashlib.sha256(
-            f"seed {seed}".encode()
-        ).hexdigest()
+        return seeded_weights(network, seed), hashlib.sha256(f"seed {seed}".encode()).hexdigest()
     weights = load_weights(network, caffemodel)
     digest = sha256_of(caffemodel)
     check_recorded(Path(caffemodel), digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cam.arguments import checked, checked_fields
 from cam.caffe.preprocessing import ILSVRC_2012_MEAN, Preprocessing
 from cam.errors import InvalidValueError, nearest_names
 
@@ -12,6 +13,7 @@ UPSTREAM = "http://cnnlocalization.csail.mit.edu/demoCAM/models/"
 """Where the original weights are, released for unrestricted use."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class ZooModel:
     """One model of the table.
@@ -101,6 +103,7 @@ EMBEDDED = ZOO[0].name
 """The model whose weights come with the project."""
 
 
+@checked
 def get(name: str) -> ZooModel:
     """Return a model of the table by its name.
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cam.arguments import checked
 from cam.caffe.network import load_network, load_weights
 from cam.errors import CamError, MissingFileError
 from cam.files import PathLike, models_folder, sha256_of
@@ -54,6 +55,7 @@ class CheckedWeights:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
+@checked
 def check_weights(path: PathLike, model: ZooModel) -> CheckedWeights:
     """Check a caffemodel against the prototxt of a model.
 
@@ -100,6 +102,7 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("cam")) / "models"
 
 
+@checked
 def find_weights(model: ZooModel) -> Path:
     """Return the path of a model's caffemodel.
 

@@ -274,7 +274,7 @@ def test_explanations_compare_and_hash_as_objects(result: Explanation) -> None:
 
 
 def test_one_picture_is_not_many(model: CamModel, coffee: Path) -> None:
-    with pytest.raises(cam.CamError, match="explain takes one"):
+    with pytest.raises(cam.CamError, match="images is several values"):
         next(model.explain_many(str(coffee)))
 
 

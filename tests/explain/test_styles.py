@@ -137,6 +137,20 @@ def test_a_map_is_the_same_alone_and_among_others(style: Style) -> None:
         np.testing.assert_array_equal(style.merge(maps[:, k : k + 1], 224)[0], together[k])
 
 
+@pytest.mark.parametrize("style", [PycaffeStyle(), PycaffeStyle("crop"), MatlabStyle()])
+def test_a_number_that_is_none_takes_the_first_color_and_changes_no_other(style: Style) -> None:
+    maps = np.random.default_rng(0).random((style.crops, 2, 7, 7), np.float32)
+    maps[0, 0, 3, 3] = np.nan
+    levels = style.levels_of_maps(maps, 224)
+    for merged, of_class in zip(style.merge(maps, 224), levels, strict=True):
+        missing = np.isnan(merged)
+        known = merged[~missing].astype(float)
+        expected = (known - known.min()) / (known.max() - known.min())
+        assert (of_class[missing] == 0).all()
+        assert np.abs(of_class[~missing] - 255 * expected).max() <= 1
+    assert np.isnan(style.merge(maps, 224)[0]).any()
+
+
 def test_the_lowest_color_lies_around_a_crops_map() -> None:
     maps = np.random.default_rng(4).standard_normal((1, 2, 14, 14)).astype(np.float32)
     merged = PycaffeStyle("crop").merge(maps, 224)

@@ -212,7 +212,7 @@ def test_bicubic_agrees_with_pillow_inside_the_picture():
         ((np.zeros((5, 5)), (0, 3)), "positive"),
         ((np.zeros((5, 5)), (1, 2, 3)), "one scale or two numbers"),
         ((np.zeros((5, 5)), (None, None)), "one scale or two numbers"),
-        ((np.zeros((5, 5)), "half"), "not a scale or a size"),
+        ((np.zeros((5, 5)), "half"), "scale_or_size is a number or several"),
         ((np.zeros((5, 5)), 2, "bicubc"), "nearest: bicubic"),
     ],
 )
