@@ -15,7 +15,10 @@ from cam.errors import CamError
 from cam.viewer.payload import color_tables
 
 PAGE = Path(__file__).with_name("page")
-"""The folder of the page's files, which are served as they are."""
+"""The folder of the page's files; all but the template are served as they are."""
+
+TEMPLATE = PAGE / "report.html"
+"""How a report begins, with names in braces for what is its own."""
 
 _MODULES = ("elements.js", "maps.js", "viewer.js", "report.js")
 """What the report's script is made of; each uses those before it."""
@@ -40,7 +43,7 @@ def head(title: str) -> str:
         f"default-src 'none'; script-src {_hash_of(report_script())}; "
         f"style-src {_hash_of(style)}; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    template = (PAGE / "report.html").read_text(encoding="utf-8")
+    template = TEMPLATE.read_text(encoding="utf-8")
     return (
         template.replace("{policy}", policy)
         .replace("{title}", html.escape(title))

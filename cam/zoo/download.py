@@ -131,7 +131,7 @@ def _locked(target: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                # While it is still held: who waits for it looks for its file again.
+                # While it is still held: who has waited sees that it is gone (filelock 3.21).
                 lock.unlink(missing_ok=True)
     except OSError as error:
         if isinstance(error, CamError):

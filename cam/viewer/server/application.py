@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -14,6 +13,7 @@ from starlette.exceptions import HTTPException
 from cam import __version__
 from cam.errors import CamError, InvalidValueError
 from cam.explain.styles import PLACEMENTS, STYLES
+from cam.viewer.page_files import PAGE, TEMPLATE
 from cam.viewer.payload import color_tables
 from cam.viewer.server import answers, schemas
 from cam.viewer.server.access import AccessRules, Application, Guard, detail_of
@@ -21,8 +21,6 @@ from cam.viewer.server.limits import Limits, RefusedError
 from cam.viewer.server.models import Models
 from cam.viewer.server.uploads import FORM, Uploads
 from cam.viewer.server.workers import Workers
-
-PAGE = Path(__file__).parents[1] / "page"
 
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
@@ -277,6 +275,8 @@ def _add_pictures(application: FastAPI, service: Service) -> None:
 
 def _add_page(application: FastAPI) -> None:
     files = {path.name: path for path in PAGE.iterdir() if path.suffix in _PAGE_TYPES}
+    # A report's template is no page yet.
+    del files[TEMPLATE.name]
 
     @application.get("/", include_in_schema=False)
     @application.get("/{name}", include_in_schema=False)

@@ -136,3 +136,8 @@ def test_the_page_and_its_parts_come_from_the_package(live: LiveServer) -> None:
     assert answer.headers["content-type"].startswith("text/javascript")
     assert answer.headers["cache-control"] == "no-cache"
     assert get(live, "/payload.py").status == 404
+
+
+def test_the_template_of_reports_is_no_page(live: LiveServer) -> None:
+    assert get(live, "/live.html").status == 200
+    assert get(live, "/report.html").status == 404
