@@ -302,11 +302,11 @@ def _read_cached_annotations(file: Path) -> GroundTruth:
 
 
 def _cached_objects(file: Path, record: NDArray[Any]) -> tuple[list[int], list[list[float]]]:
-    if record.size == 0:
-        return [], []
     try:
-        labels = [int(label.item()) for label in record["label"].ravel()]
-        boxes = [box.ravel().tolist() for box in record["bbox"].ravel()]
+        if record.size == 0:
+            return [], []
+        labels = [int(np.int32(label.item())) for label in record["label"].ravel()]
+        boxes = [[float(side) for side in box.ravel()] for box in record["bbox"].ravel()]
     except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise CamError(f"{file}: an object has no label and bbox") from error
     if any(len(box) != 4 for box in boxes):

@@ -98,7 +98,7 @@ def read_version73(
         If HDF5 cannot read the file, or not in time, or it holds too much or what MATLAB does not
         write.
     """
-    if _folder_of("h5py") is None:
+    if folder_of("h5py") is None:
         raise CamError(
             f"{source} is a MATLAB file of version 7.3, which needs h5py: "
             "pip install h5py, or save it in MATLAB with 'save -v7'"
@@ -109,7 +109,7 @@ def read_version73(
         "path": str(source.absolute()) if data is None else None,
         "size": size,
         "wanted": None if wanted is None else list(wanted),
-        "folders": [_folder_of("numpy"), _folder_of("h5py")],
+        "folders": [folder_of("numpy"), folder_of("h5py")],
         "budget": budget.left,
         "group": group,
         "memory": _PROGRAM_BYTES + 2 * budget.left,
@@ -159,7 +159,7 @@ def _child(request: Mapping[str, Any], data: bytes, seconds: int) -> Iterator[IO
             process.kill()
 
 
-def _folder_of(module: str) -> str | None:
+def folder_of(module: str) -> str | None:
     """Return the folder that a module is imported from; None if it is not installed."""
     try:
         spec = find_spec(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locations import REPOSITORY
 
-from cam.batch import BatchOptions
+from cam.batch import BatchOptions, piece_trial
 from cam.batch.entries import ENTRIES, read_entries
-from cam.batch.pieces import DIGESTS, Pieces, piece_name, read_digests
+from cam.batch.piece_trial import is_survived
+from cam.batch.pieces import DIGESTS, MAX_CONTENT_BYTES, Pieces, piece_name, read_digests
 from cam.batch.record import LARGEST_PIECE_SIZE, MOST_PICTURES, RUN, read_record
 from cam.batch.rows import Row, piece_result
 from cam.batch.store import Piece, PieceResult, check_store, open_store, read_pieces, summarize
@@ -28,6 +31,9 @@ COUNT, SIZE = 10, 4
 MAPS = (1, 2, 3, 3)
 OPTIONS = BatchOptions(top=2, outputs=("maps", "boxes", "heat-maps"), piece_size=SIZE)
 MUTATIONS = 2500
+
+ENDS_ARROW = next((REPOSITORY / "fuzzing" / "corpus" / "store piece without digest").glob("size-*"))
+"""A piece on which some releases of Arrow end the process."""
 
 
 def entries() -> list[Entry]:
@@ -172,6 +178,26 @@ def test_the_digests_are_those_that_sha256sum_checks(store: Path) -> None:
     assert lines == [f"{digest}  {piece_name(n)}" for n, digest in enumerate(digests)]
     command = ["sha256sum", "--check", "--strict", DIGESTS]
     assert subprocess.run(command, cwd=store, capture_output=True, check=False).returncode == 0
+
+
+def test_a_piece_that_ends_arrow_is_damaged_and_the_next_ones_are_read(store: Path) -> None:
+    without_digests(store)
+    whole = [(store / piece_name(number)).read_bytes() for number in range(3)]
+    (store / piece_name(0)).write_bytes(ENDS_ARROW.read_bytes())
+    assert [piece_name(0) in problem for problem in check_store(store)] == [True]
+    (store / piece_name(0)).write_bytes(whole[0])
+    assert check_store(store) == []
+
+
+def test_a_process_that_ends_while_a_piece_is_tried_is_replaced(store: Path) -> None:
+    data, wanted = (store / piece_name(0)).read_bytes(), (None, SIZE, MAX_CONTENT_BYTES)
+    assert is_survived(data, *wanted)
+    process = piece_trial._started(os.getpid())
+    process.kill()
+    process.wait()
+    assert not is_survived(data, *wanted)
+    assert is_survived(data, *wanted)
+    assert piece_trial._started(os.getpid()).pid != process.pid
 
 
 def test_a_store_that_was_begun_without_digests_goes_on_without(tmp_path: Path) -> None:
