@@ -104,7 +104,8 @@ def cell_value(items: list[Any], shape: Sequence[int]) -> Any:
 
 def text_rows(units: NDArray[Any], shape: Sequence[int]) -> list[str]:
     """Return the rows of text of UTF-16 code units, given in MATLAB's order."""
-    rows = shape[0] if units.size else 0
+    # HDF5 has text without axes, too, which MATLAB does not write.
+    rows = [*shape, 1][0] if units.size else 0
     # One row may be longer than it says: some writers count characters, others bytes.
     if rows > 1 and units.size != math.prod(shape):
         raise DamagedError(f"{units.size} characters for text of {' x '.join(map(str, shape))}")

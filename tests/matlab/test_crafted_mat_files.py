@@ -298,6 +298,14 @@ def test_types_that_matlab_does_not_write_are_not_read(tmp_path: Path) -> None:
         read_mat(tmp_path / "types.mat", ["object"])
 
 
+def test_text_without_axes_is_one_row(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "text.mat", "w") as file:
+        file["x"] = np.uint16(99)
+        file["x"].attrs["MATLAB_class"] = np.bytes_("char")
+    assert read_mat(tmp_path / "text.mat") == {"x": "c"}
+
+
 def test_a_child_that_dies_or_hangs_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
