@@ -29,7 +29,7 @@ def is_survived(data: bytes, columns: Sequence[str] | None, pictures: int, most_
     """Tell whether a process lives through reading a piece, whether or not it can be read.
 
     The arguments are those of `cam.batch.piece_child.read_table`. One process does for all pieces,
-    as long as none ends it: it starts in a quarter of a second, and a piece is then read twice.
+    as long as none ends it: it starts in about 0.1 s, and a piece is then read twice.
 
     Raises
     ------
