@@ -53,7 +53,7 @@ def checked(function: Function) -> Function:
     ...     return size // 2
     >>> half("cup")
     Traceback (most recent call last):
-    cam.errors.InvalidValueError: half: size is a whole number, not str
+    cam.errors.InvalidValueError: half: size is a whole number, not 'cup'
     """
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     title = function.__qualname__.removesuffix(".__init__").replace("<locals>.", "")
